@@ -1,0 +1,1 @@
+//! The API over HTTP: a call becomes a request, an answer becomes a reply. It decides nothing.

@@ -1,0 +1,1 @@
+//! One file for each subcommand; each wires the parts together.

@@ -1,0 +1,1 @@
+//! The IO shell around the engine: turn, append, start calls, wait.

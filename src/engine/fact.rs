@@ -1,0 +1,226 @@
+//! Facts: the things that happened in a run, in the past tense, as they stand in the journal.
+//!
+//! This is a promise to files on disk: fields are only ever added, with a default. The engine's own state is rebuilt
+//! from facts and is never stored.
+
+use crate::tenant::EventType;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch on the run clock: wall time at the start plus monotonic time since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Moment(pub u64);
+
+/// Index of an item in its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemId(pub u32);
+
+/// Number of a call within its run, from 1. Acts and polls share the numbers; polls are not in the journal by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallId(pub u64);
+
+/// Number of a batch within its run, from 1: the acts in the order in which their intents were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BatchId(pub u32);
+
+/// One returned remediation id: its batch and its position in the answer, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RemediationRef {
+    /// The batch whose answer named it.
+    pub batch: BatchId,
+    /// Position in [`What::Accepted`]`::ids`.
+    pub index: u16,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// When, on the run clock.
+    pub at: Moment,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum What {
+    /// The run began.
+    Started,
+    /// The run was taken up again by another process.
+    Resumed,
+    /// The intent: these items are about to be sent in one act.
+    Submitting {
+        /// The batch.
+        batch: BatchId,
+        /// Index of the step.
+        step: u16,
+        /// Their common kind.
+        event_type: EventType,
+        /// The items, in the order in which they are sent.
+        items: Vec<ItemId>,
+    },
+    /// The API accepted the batch and named these remediations, in its order; unusable ids are kept as empty text.
+    Accepted {
+        /// The batch.
+        batch: BatchId,
+        /// The ids as they came.
+        ids: Vec<String>,
+    },
+    /// The API refused the batch for what it is; nothing of it was carried out.
+    Rejected {
+        /// The batch.
+        batch: BatchId,
+        /// HTTP status.
+        status: u16,
+        /// The API's words, shortened.
+        message: String,
+    },
+    /// The batch was surely not carried out; its items are pending again.
+    Returned {
+        /// The batch.
+        batch: BatchId,
+        /// Why.
+        why: NotCarriedOut,
+        /// What was seen, shortened.
+        message: String,
+    },
+    /// The batch was sent and no readable answer came: its items are unknown and never sent again by themselves.
+    Unanswered {
+        /// The batch.
+        batch: BatchId,
+        /// What was seen, shortened.
+        message: String,
+    },
+    /// A remediation was seen with a status word it did not have before, and is still open.
+    Seen {
+        /// The remediation.
+        of: RemediationRef,
+        /// The word, shortened.
+        status: String,
+    },
+    /// A remediation's detail showed which item it belongs to.
+    Paired {
+        /// The remediation.
+        of: RemediationRef,
+        /// The item.
+        item: ItemId,
+        /// How it was shown.
+        by: PairedBy,
+    },
+    /// An item reached its outcome.
+    Settled {
+        /// The item.
+        item: ItemId,
+        /// Its outcome.
+        outcome: Settled,
+        /// The remediation it was read from, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<RemediationRef>,
+        /// How the two were tied together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<PairedBy>,
+        /// The API's status word as it came, shortened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
+        /// The API's status message or our reason, shortened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// An earlier step did not succeed on this target: the items of its later steps will not be sent in this run.
+    Barred {
+        /// The target.
+        target: u32,
+        /// Index of the step that did not succeed.
+        step: u16,
+    },
+    /// No further act will be sent by this process.
+    Stopping {
+        /// Why.
+        why: StopReason,
+    },
+    /// Calls that left no other trace.
+    Tallied {
+        /// Polls since the last such fact.
+        gets: u32,
+        /// Calls refused for a limit since the last such fact.
+        throttled: u32,
+    },
+    /// This process ended its work on the run; `complete` when nothing is left to do.
+    Ended {
+        /// Whether every item has its final outcome.
+        complete: bool,
+    },
+}
+
+/// Why a batch was surely not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotCarriedOut {
+    /// It never left this machine, or nothing took it.
+    NotSent,
+    /// Name lookup, certificate or proxy: trying again cannot help.
+    NotSentForGood,
+    /// A limit refused it.
+    Throttled,
+    /// The token was refused.
+    Unauthorized,
+    /// The API is not where the tenant says.
+    WrongPlace,
+}
+
+/// The outcomes that an item can reach through [`What::Settled`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// The API called it a success.
+    Succeeded,
+    /// The API called it a failure.
+    Failed,
+    /// The deadline passed and the API still calls it pending.
+    StillQueued,
+    /// The deadline passed without a status we know.
+    TimedOut,
+    /// It was sent, and nothing readable says what became of it.
+    Unknown,
+    /// It was accepted, and no id can be told to be its own.
+    Unmatched,
+}
+
+/// How a remediation id was tied to an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairedBy {
+    /// The detail names the item's agent and unique id.
+    AgentAndUniqueId,
+    /// The detail names the item's agent, and no other item of the batch is on it.
+    Agent,
+    /// The detail names the item's unique id and no agent.
+    UniqueId,
+    /// It was the only id and the only item left.
+    OnlyOneLeft,
+    /// The candidates cannot be told apart and all ended alike.
+    AllAlike,
+}
+
+/// Why no further act is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// A signal, or the operator.
+    Signal,
+    /// The second signal: leave at once.
+    SignalAgain,
+    /// The API cannot be reached.
+    Unreachable,
+    /// The API is not where the tenant says.
+    WrongPlace,
+    /// Sign-in failed.
+    SignIn,
+    /// Several acts in a row were left without an answer.
+    Unanswered,
+}

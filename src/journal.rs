@@ -1,0 +1,91 @@
+//! The durable store: a run's plan and facts, the lock, the call budget.
+//!
+//! It keeps what it is given and proves that it is whole; it decides nothing and never waits for the network.
+
+use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
+use crate::tenant::EventType;
+
+/// The end of a run's chain of facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many facts there are.
+    pub sequence: u64,
+    /// The hash over all of them.
+    pub hash: [u8; 32],
+}
+
+/// Calls of the budget that are reserved before they are spent, so that a crash can only under-use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// When, on the run clock.
+    pub at: Moment,
+    /// How many calls.
+    pub calls: u32,
+}
+
+/// What an act sends of an item, before the action's `fill`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `events::Event`")]
+pub struct ItemBody {
+    pub agent_id: Box<str>,
+    pub event_id: Box<str>,
+    pub event_type: EventType,
+    pub pid: u32,
+    pub unique_id: Box<str>,
+}
+
+/// One run's durable facts, as its driver sees them.
+pub trait Store {
+    /// Appends in one durable transaction: when it returns, the facts survive a power cut. It fails when `expected` is
+    /// not the present head (someone else has taken over). After any failure the store refuses everything.
+    fn append(&mut self, expected: Head, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError>;
+    /// What is sent for these items, in the order asked for.
+    fn bodies(&mut self, items: &[ItemId]) -> Result<Vec<ItemBody>, StoreError>;
+    /// The text of a returned remediation id.
+    fn remediation_id(&mut self, of: RemediationRef) -> Result<String, StoreError>;
+}
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds it.
+    #[error("{holder} is using this state folder")]
+    Held {
+        /// Process and run, as far as known.
+        holder: String,
+    },
+    /// Reading or writing failed: a full disk, a removed folder, a failed sync.
+    #[error("cannot {doing} {path}: {cause}")]
+    Io {
+        /// `write`, `read`, `open`, …
+        doing: &'static str,
+        /// Which file.
+        path: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// What is there is not whole, or does not reach its head.
+    #[error("the journal {path} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What was found.
+        what: String,
+    },
+    /// It was written by a newer quell.
+    #[error("the journal {path} has schema {found}, this quell reads up to {known}")]
+    Newer {
+        /// Which file.
+        path: String,
+        /// Its schema.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// No such run.
+    #[error("there is no run {0:?} in this state folder")]
+    NoRun(String),
+    /// Someone else appended, or an earlier failure ended this store.
+    #[error("this process no longer owns the run: {0}")]
+    TakenOver(String),
+}

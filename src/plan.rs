@@ -1,0 +1,123 @@
+//! A plan: the playbook applied to its events. Deterministic: the same files give the same plan, whatever the clock,
+//! the folder, the time zone or the past.
+//!
+//! It reads no file and asks nobody; readers hand it what they read.
+
+use crate::events::Event;
+use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
+use serde::{Deserialize, Serialize};
+
+/// What a run carries out.
+#[derive(Debug)]
+pub struct Plan {
+    /// What holds for all items.
+    pub header: PlanHeader,
+    /// The events that items refer to, in input order.
+    pub events: Vec<Event>,
+    /// The units of work, ordered by row, then step.
+    pub items: Vec<PlannedItem>,
+    /// Rows that no item stands for, in input order, each with its reason.
+    pub rows_without_item: Vec<RowWithoutItem>,
+}
+
+/// What holds for all items of a plan. It is stored with the run; inputs are never read again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanHeader {
+    /// The playbook's name, or the event file's stem when there is no playbook.
+    pub playbook: String,
+    /// The playbook's description; may be empty.
+    pub description: String,
+    /// The comment every act carries, before the run's tag is added.
+    pub comment: String,
+    /// The tenant, as far as a run needs it.
+    pub tenant: PlannedTenant,
+    /// The steps in order; items name them by index.
+    pub steps: Vec<PlannedStep>,
+    /// The tenant's limits, tightened by the playbook.
+    pub limits: Limits,
+    /// The tenant's polling, tightened by the playbook.
+    pub polling: Polling,
+    /// What status words mean.
+    pub statuses: Statuses,
+    /// Where rows came from, as the user wrote it.
+    pub sources: Vec<String>,
+    /// Rows read, refused ones included.
+    pub rows: u32,
+    /// Reports to write: format and path template.
+    pub reports: Vec<PlannedReport>,
+    /// SHA-256 over everything above and all items, in hexadecimal.
+    pub digest: String,
+}
+
+/// The tenant as the plan keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in `tenant::Tenant`")]
+pub struct PlannedTenant {
+    pub name: String,
+    pub base_url: String,
+    pub api_version: ApiVersion,
+    pub user: String,
+    pub user_id: String,
+    pub auth: Auth,
+    /// Whether the built-in simulator stands in for it.
+    pub simulated: bool,
+}
+
+/// One step of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The step's name.
+    pub name: String,
+    /// The tenant's action, whole.
+    pub action: Action,
+    /// The filter as written, for show.
+    pub filter: Option<String>,
+}
+
+/// A report that the plan asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedReport {
+    /// `text`, `markdown`, `json`, `csv`, `html`, or `template:PATH`.
+    pub format: String,
+    /// A template over `run`.
+    pub path: String,
+}
+
+/// The unit of work: one event, one step. Its number is its index in [`Plan::items`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedItem {
+    /// Index into [`Plan::events`].
+    pub event: u32,
+    /// Index into [`PlanHeader::steps`].
+    pub step: u16,
+    /// Number of its target, dense from 0 in order of first appearance.
+    pub target: u32,
+}
+
+/// A row that became no item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowWithoutItem {
+    /// Number of the row over all sources, from 1.
+    pub row: u32,
+    /// Index into [`PlanHeader::sources`].
+    pub source: u16,
+    /// Line in its source, from 1.
+    pub line: u32,
+    /// Byte offset in its source, for refused rows.
+    pub byte: Option<u64>,
+    /// Why, as one line: `duplicate of row 3`, `no step selects it: …`, `refused: …`.
+    pub reason: String,
+}
+
+/// An item together with its event: what a store gives back and a report shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemRow {
+    /// The item's number in the plan, from 0.
+    pub item: u32,
+    /// Index into [`PlanHeader::steps`].
+    pub step: u16,
+    /// Number of its target.
+    pub target: u32,
+    /// The event.
+    pub event: Event,
+}

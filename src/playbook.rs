@@ -1,0 +1,136 @@
+//! A playbook: the YAML file that says which events, which actions in which steps, under which limits, with which
+//! reports.
+//!
+//! This file holds the validated types. What depends on the tenant or on the events is checked where a plan is made.
+
+use crate::tenant::Columns;
+use crate::yaml::Spanned;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A playbook as it was read; every name still carries its place, for problems found later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Playbook {
+    /// The file it came from, as the user typed it.
+    pub file: PathBuf,
+    /// The file's text, for excerpts in later problems.
+    pub text: std::sync::Arc<str>,
+    /// `name`: letters, digits, `-`, `_`; it becomes part of the run's name.
+    pub name: String,
+    /// `description`, empty when absent.
+    pub description: String,
+    /// The tenant's name, when the playbook gives one.
+    pub tenant: Option<Spanned<String>>,
+    /// Declared variables, in file order.
+    pub vars: Vec<VarDeclaration>,
+    /// A template over `vars`.
+    pub comment: Option<Spanned<String>>,
+    /// Where events come from; may be empty when `--events` gives them.
+    pub events: Vec<Source>,
+    /// At least one.
+    pub steps: Vec<Step>,
+    /// What tightens the tenant's limits.
+    pub limits: LimitsPatch,
+    /// What tightens the tenant's polling.
+    pub polling: PollingPatch,
+    /// Reports to write at the end.
+    pub reports: Vec<ReportRequest>,
+}
+
+/// `vars: {ticket: {required: true}}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct VarDeclaration {
+    /// The name, an identifier.
+    pub name: Spanned<String>,
+    /// Whether a run without it is refused.
+    pub required: bool,
+    /// What stands for it when it is not given. `None` and not required: the empty text.
+    pub default: Option<String>,
+}
+
+/// One place that events come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// File, standard input, or events written in the playbook.
+    pub from: SourceFrom,
+    /// How columns are named there.
+    pub columns: Option<Spanned<ColumnsChoice>>,
+    /// Whether a source without rows is fine (`empty: ok`).
+    pub empty_ok: bool,
+}
+
+/// See [`Source`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceFrom {
+    /// A path; relative ones are relative to the playbook's folder. The format follows the ending.
+    File(Spanned<String>),
+    /// `file: "-"`
+    Stdin,
+    /// `inline:`: a list of mappings, as JSON objects; each with its place.
+    Inline(Vec<Spanned<serde_json::Map<String, serde_json::Value>>>),
+}
+
+/// `columns: console` or `columns: {agent_id: Agent ID}`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnsChoice {
+    /// One of the tenant's named mappings.
+    Named(String),
+    /// A mapping written in place.
+    InPlace(Columns),
+}
+
+/// One action over the events that its filter selects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Unique within the playbook.
+    pub name: Spanned<String>,
+    /// The tenant's action, by name.
+    pub action: Spanned<String>,
+    /// A CEL expression over the event's columns and `vars`; absent: every event of the action's types.
+    pub filter: Option<Spanned<String>>,
+}
+
+/// The playbook's `limits`; each may only tighten the tenant's.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[expect(missing_docs, reason = "as in `tenant::Limits`")]
+pub struct LimitsPatch {
+    pub requests: Option<Spanned<crate::tenant::Rate>>,
+    pub keep_free: Option<Spanned<crate::tenant::Rate>>,
+    pub concurrency: Option<Spanned<u16>>,
+    pub batch_size: Option<Spanned<u16>>,
+    pub act_timeout: Option<Spanned<Duration>>,
+    pub poll_timeout: Option<Spanned<Duration>>,
+}
+
+/// The playbook's `polling`; each may only tighten the tenant's.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[expect(missing_docs, reason = "as in `tenant::Polling`")]
+pub struct PollingPatch {
+    pub first_after: Option<Spanned<Duration>>,
+    pub interval: Option<Spanned<Duration>>,
+    pub interval_max: Option<Spanned<Duration>>,
+    pub deadline: Option<Spanned<Duration>>,
+    pub not_found_grace: Option<Spanned<Duration>>,
+}
+
+/// A report to write at the end: `{html: "out/{{ run.id }}.html"}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportRequest {
+    /// How.
+    pub format: ReportFormat,
+    /// Where: a template over `run.id`, `run.playbook`, `run.tenant`; relative to the working folder.
+    pub path: Spanned<String>,
+}
+
+/// The formats a report can be written in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ReportFormat {
+    Text,
+    Markdown,
+    Json,
+    Csv,
+    Html,
+    /// A user's own Tera template, by its file.
+    Template(PathBuf),
+}

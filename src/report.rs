@@ -1,0 +1,1 @@
+//! Reports: plan and facts folded into a view, the view rendered. It never sees the journal.

@@ -1,0 +1,21 @@
+//! A run's identity: its speakable name and what is known of it before its first fact.
+
+use crate::engine::fact::Moment;
+use serde::{Deserialize, Serialize};
+
+/// What stands in the journal's header for a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMeta {
+    /// Speakable and unique in its state folder: `contain-0612-7f3` (playbook, month and day, three or more hex digits).
+    pub id: String,
+    /// The playbook's name.
+    pub playbook: String,
+    /// The tenant's name.
+    pub tenant: String,
+    /// When it was created: the run clock's start.
+    pub created: Moment,
+    /// The version of quell that created it.
+    pub tool_version: String,
+    /// Whether the built-in simulator stood in for the tenant.
+    pub simulated: bool,
+}
