@@ -211,3 +211,26 @@ pub enum ColumnSource {
     /// The same text in every row.
     Constant(String),
 }
+
+/// What a status word means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    Succeeded,
+    Failed,
+    Pending,
+    Unlisted,
+}
+impl Statuses {
+    pub fn meaning(&self, word: &str) -> Meaning {
+        let w = word.trim().to_lowercase();
+        if self.succeeded.contains(&w) {
+            Meaning::Succeeded
+        } else if self.failed.contains(&w) {
+            Meaning::Failed
+        } else if self.pending.contains(&w) {
+            Meaning::Pending
+        } else {
+            Meaning::Unlisted
+        }
+    }
+}
