@@ -13,6 +13,7 @@ use super::{Simulator, detail};
 use crate::tenant::RequestType;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -51,9 +52,12 @@ async fn act(State(simulator): State<Simulator>, request: Request) -> Response {
 
 async fn poll(
     State(simulator): State<Simulator>,
-    Path((request_type, id)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok(Path((request_type, id))) = path else {
+        return not_there(State(simulator), request.method().clone(), request.uri().clone()).await;
+    };
     let mut call = Call::arrive(simulator, Kind::Poll);
     let script = call.script();
     let answer = if script.carry_out {
@@ -135,7 +139,7 @@ impl Call {
     async fn act(&mut self, request: Request) -> Answer {
         let (parts, body) = request.into_parts();
         if let Err(answer) = self.admit(&parts.headers) {
-            return answer;
+            return *answer;
         }
         let simulator = self.simulator.clone();
         let (options, chance) = (&simulator.0.options, simulator.0.chance);
@@ -171,7 +175,7 @@ impl Call {
 
     fn poll(&mut self, request_type: &str, id: &str, headers: &HeaderMap) -> Answer {
         if let Err(answer) = self.admit(headers) {
-            return answer;
+            return *answer;
         }
         let simulator = self.simulator.clone();
         let (options, chance) = (&simulator.0.options, simulator.0.chance);
@@ -207,12 +211,12 @@ impl Call {
     }
 
     /// Token and limits.
-    fn admit(&mut self, headers: &HeaderMap) -> Result<(), Answer> {
+    fn admit(&mut self, headers: &HeaderMap) -> Result<(), Box<Answer>> {
         let options = &self.simulator.0.options;
         let mut state = self.simulator.state();
         if !request::authorized(headers, options.token.as_deref()) {
             state.counters.unauthorized += 1;
-            return Err(Answer::unauthorized());
+            return Err(Answer::unauthorized().into());
         }
         let now = u64::try_from(self.simulator.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let standing = state.limiter.ask(now);
@@ -227,7 +231,7 @@ impl Call {
         if options.announce_limits {
             limit_headers(&mut answer.headers, &standing);
         }
-        Err(answer)
+        Err(answer.into())
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {

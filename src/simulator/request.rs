@@ -72,12 +72,13 @@ pub(super) fn submitter(parameters: Vec<(String, String)>, options: &Options) ->
             return Err(Refusal::bad(format!("query parameter {name:?} is given twice")));
         }
     }
-    let mandatory = |value: Option<String>, name: &str, only: Option<&str>| match (value, only) {
-        (Some(value), Some(only)) if value != only => {
-            Err(Refusal::new(StatusCode::FORBIDDEN, format!("{name} {value:?} may not act")))
+    let mandatory = |value: Option<String>, name: &str, only: Option<&str>| {
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| Refusal::bad(format!("query parameter {name:?} is mandatory")))?;
+        if only.is_some_and(|only| value != only) {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, format!("{name} {value:?} may not act")));
         }
-        (Some(value), _) if !value.is_empty() => Ok(value),
-        _ => Err(Refusal::bad(format!("query parameter {name:?} is mandatory"))),
+        Ok(value)
     };
     Ok(Submitter {
         user: mandatory(user, "user", options.user.as_deref())?,

@@ -4,6 +4,7 @@
 
 use super::Simulator;
 use super::calls::answer_or_break;
+use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -59,6 +60,7 @@ pub(super) fn serve(simulator: Simulator, listener: TcpListener) -> io::Result<S
 }
 
 async fn accept(simulator: Simulator, listener: TcpListener, mut stopped: watch::Receiver<()>) {
+    let router = simulator.router();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -69,7 +71,7 @@ async fn accept(simulator: Simulator, listener: TcpListener, mut stopped: watch:
         };
         match accepted {
             Ok((stream, _)) if !simulator.closes_connection() => {
-                connections.spawn(connection(simulator.clone(), stream, stopped.clone()));
+                connections.spawn(connection(router.clone(), stream, stopped.clone()));
             }
             Ok(closed) => drop(closed),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -82,11 +84,10 @@ async fn accept(simulator: Simulator, listener: TcpListener, mut stopped: watch:
 }
 
 /// One connection to its end. How it ends is the client's business: errors are what broken connections look like here.
-async fn connection(simulator: Simulator, stream: TcpStream, mut stopped: watch::Receiver<()>) {
+async fn connection(router: Router, stream: TcpStream, mut stopped: watch::Receiver<()>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let router = simulator.router();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let router = router.clone();
         async move { answer_or_break(router.oneshot(request.map(Body::new)).await) }

@@ -1,6 +1,6 @@
 //! What the simulated tenant remembers: every item it carried out, compactly, and what is counted.
 //!
-//! An item costs about 200 bytes: one text for its three ids, no remediation id (it is put together again when asked
+//! An item costs about 230 bytes: one text for its three ids, no remediation id (it is put together again when asked
 //! for), and 16 bytes in the index.
 
 use super::chance::{Chance, Of, Uuid, hash_texts, mix};
