@@ -14,6 +14,7 @@ mod request;
 mod detail;
 mod script;
 mod calls;
+mod answer;
 mod serving;
 mod tenant_file;
 mod chance;
@@ -21,7 +22,7 @@ mod chance;
 #[cfg(test)]
 mod tests;
 
-pub use calls::Broken;
+pub use answer::Broken;
 pub use ledger::{Counters, Entry, Ledger, Refused};
 pub use options::{Delay, Options, SimAction, StatusWords, ThrottleKind, ThrottleStatus};
 pub use script::{Cut, Script, ScriptedAnswer};

@@ -26,7 +26,7 @@ pub struct ScriptedAnswer {
     pub carry_out: bool,
     /// Instead of the genuine status (200 when nothing was carried out).
     pub status: Option<StatusCode>,
-    /// Replace genuine headers of the same name.
+    /// Replace genuine headers of the same name. `Content-Length` is not for here: [`Cut::MidBody`] makes a wrong one.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Instead of the genuine body (empty when nothing was carried out).
     pub body: Option<Bytes>,

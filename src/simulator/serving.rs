@@ -3,7 +3,7 @@
 //! It refuses any address but loopback: it believes every token.
 
 use super::Simulator;
-use super::calls::answer_or_break;
+use super::answer::answer_or_break;
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
