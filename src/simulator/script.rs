@@ -1,0 +1,91 @@
+//! Answers that a test writes in advance, so that every way an act can end is made on purpose.
+//!
+//! Queues, one for acts and one for polls: each call takes the next answer; when none is left, calls are genuine again.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What shall become of the next calls and connections.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// One for each of the next acts.
+    pub acts: Vec<ScriptedAnswer>,
+    /// One for each of the next polls.
+    pub polls: Vec<ScriptedAnswer>,
+    /// So many of the next accepted connections are closed before a byte is read. Only where it is served.
+    pub close_connections: u32,
+}
+
+/// What shall become of one call. The default is the genuine answer.
+#[derive(Debug, Clone)]
+pub struct ScriptedAnswer {
+    /// Whether the call is looked at at all: an act that is right is then carried out, a wrong one is still refused.
+    /// Without it the call touches nothing, neither limits nor remediations.
+    pub carry_out: bool,
+    /// Instead of the genuine status (200 when nothing was carried out).
+    pub status: Option<StatusCode>,
+    /// Replace genuine headers of the same name. `Content-Length` is not for here: [`Cut::MidBody`] makes a wrong one.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Instead of the genuine body (empty when nothing was carried out).
+    pub body: Option<Bytes>,
+    /// How much later than usual the answer comes. What is carried out is carried out before.
+    pub delay: Duration,
+    /// How much of the answer comes.
+    pub cut: Option<Cut>,
+}
+
+/// Where an answer breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Not a byte of it comes, the connection closes.
+    Unanswered,
+    /// So many bytes of the body come, under a length that promises more; then the connection closes.
+    MidBody(usize),
+}
+
+impl Default for ScriptedAnswer {
+    fn default() -> Self {
+        Self { carry_out: true, status: None, headers: Vec::new(), body: None, delay: Duration::ZERO, cut: None }
+    }
+}
+
+impl ScriptedAnswer {
+    /// An answer out of nowhere: nothing is carried out.
+    pub fn of(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { carry_out: false, status: Some(status), body: Some(body.into()), ..Self::default() }
+    }
+
+    /// Nothing is carried out and the connection dies.
+    pub fn cut_before() -> Self {
+        Self { carry_out: false, cut: Some(Cut::Unanswered), ..Self::default() }
+    }
+
+    /// It is carried out, and then the connection dies.
+    pub fn cut_after() -> Self {
+        Self { cut: Some(Cut::Unanswered), ..Self::default() }
+    }
+
+    /// The same with this header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// What is left of the scripts.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    pub(super) acts: VecDeque<ScriptedAnswer>,
+    pub(super) polls: VecDeque<ScriptedAnswer>,
+    pub(super) close_connections: u32,
+}
+
+impl Queues {
+    pub(super) fn append(&mut self, script: Script) {
+        self.acts.extend(script.acts);
+        self.polls.extend(script.polls);
+        self.close_connections = self.close_connections.saturating_add(script.close_connections);
+    }
+}
