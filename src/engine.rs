@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod fact;
+pub mod sent_or_not;
 
 /// The final or present state of an item, as users name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
