@@ -90,7 +90,13 @@ fn with_an_answer_the_status_decides_unless_it_is_a_success() {
                     401 => Unauthorized,
                     404 | 405 | 410 | 415 => WrongPlace,
                     429 => Throttled,
-                    409 => if limited { Throttled } else { Unknown },
+                    409 => {
+                        if limited {
+                            Throttled
+                        } else {
+                            Unknown
+                        }
+                    }
                     400 | 403 | 413 | 422 => Rejected(status),
                     _ => Unknown,
                 };
@@ -159,8 +165,10 @@ fn more_ids_than_any_batch_has_are_no_answer_to_it() {
 fn safe_ids() {
     let longest = "a".repeat(ID_BYTES_MAX);
     let too_long = "a".repeat(ID_BYTES_MAX + 1);
-    let good = ["RTF_4ea39afb-be5a-47a3-ae66-cdcfe0494007_2-2025_2c3afaac", "a", "a.b", "RTP###1", "-", longest.as_str()];
-    let bad = ["", ".", "..", ".a", "a/b", "//host", "a b", "a%2e", "é", "a\n", "a\\b", "a?b", "a:b", too_long.as_str()];
+    let good =
+        ["RTF_4ea39afb-be5a-47a3-ae66-cdcfe0494007_2-2025_2c3afaac", "a", "a.b", "RTP###1", "-", longest.as_str()];
+    let bad =
+        ["", ".", "..", ".a", "a/b", "//host", "a b", "a%2e", "é", "a\n", "a\\b", "a?b", "a:b", too_long.as_str()];
     for id in good {
         assert!(safe_id(id), "{id:?} is safe");
     }
