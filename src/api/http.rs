@@ -171,7 +171,7 @@ fn tls_phase(cause: &(dyn Error + 'static)) -> Option<Phase> {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| error.source())
+    std::iter::successors(Some(error), |error| (**error).source())
 }
 
 /// The innermost words. The outer ones repeat the URL, which holds the user and the comment.
