@@ -155,10 +155,11 @@ fn phase_of(error: &reqwest::Error) -> Phase {
 
 fn tls_phase(cause: &(dyn Error + 'static)) -> Option<Phase> {
     use rustls::AlertDescription::{CloseNotify, InternalError, UserCanceled};
-    let error = match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io.get_ref()?.downcast_ref::<rustls::Error>()?,
-        None => cause.downcast_ref::<rustls::Error>()?,
-    };
+    // An I/O error hides what it wraps from the chain of sources, and connectors wrap them in one another.
+    if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+        return tls_phase(io.get_ref()?);
+    }
+    let error = cause.downcast_ref::<rustls::Error>()?;
     Some(match error {
         rustls::Error::AlertReceived(InternalError | CloseNotify | UserCanceled) => Phase::Tls,
         rustls::Error::InvalidCertificate(_)
