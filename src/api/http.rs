@@ -61,7 +61,7 @@ impl Http {
         let acts = client(&base, limits.act_timeout).http1_only().pool_max_idle_per_host(0).no_gzip();
         let polls = client(&base, limits.poll_timeout).gzip(true);
         let build = |builder: ClientBuilder| builder.build().map_err(|error| HttpError::Setup(root_cause(&error)));
-        let proxy = if loopback { None } else { proxy_for(base_url) };
+        let proxy = if loopback { None } else { proxy_for(base_url, &Matcher::from_system()) };
         Ok(Self { acts: build(acts)?, polls: build(polls)?, proxy })
     }
 
@@ -190,8 +190,8 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Asks the same rules that the clients use. Credentials of the proxy are left out.
-fn proxy_for(base_url: &str) -> Option<String> {
-    let intercept = Matcher::from_system().intercept(&base_url.parse().ok()?)?;
+fn proxy_for(base_url: &str, rules: &Matcher) -> Option<String> {
+    let intercept = rules.intercept(&base_url.parse().ok()?)?;
     let uri = intercept.uri();
     let host = uri.host()?;
     Some(uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
