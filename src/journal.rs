@@ -7,6 +7,7 @@
 mod chain;
 mod folder;
 mod head;
+mod list;
 mod memory;
 mod open;
 mod reader;
@@ -16,9 +17,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use list::{RunSummaryRow, runs};
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
-pub use reader::{RunReader, RunSummaryRow, runs};
+pub use reader::RunReader;
 pub use run::SqliteRun;
 
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};

@@ -6,6 +6,7 @@
 use super::chain::PlanHash;
 use super::folder::{self, TenantFolder, io_error};
 use super::head::{self, HeadFile};
+use super::list;
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
 use super::{Charge, Head, SqliteRun, StoreError};
@@ -25,10 +26,11 @@ const NAME_BYTES_MAX: usize = 100;
 /// A tenant's journal, held by this process alone.
 #[derive(Debug)]
 pub struct Journal {
-    state: PathBuf,
-    folder: TenantFolder,
-    path: PathBuf,
+    // First, so that the database is closed before the lock goes.
     connection: Connection,
+    folder: TenantFolder,
+    state: PathBuf,
+    path: PathBuf,
 }
 
 /// A run that was taken up again. Its facts, items and rows are read through [`SqliteRun::reader`].
@@ -68,7 +70,7 @@ impl Journal {
     /// A name for a new run that no run of this state folder has: `contain-0612-7f3`. The same seed gives the same name
     /// as long as it is free.
     pub fn free_run_id(&self, playbook: &str, day: jiff::civil::Date, seed: u64) -> Result<String, StoreError> {
-        let taken: HashSet<String> = reader::names(&self.state)?.into_iter().collect();
+        let taken: HashSet<String> = list::names(&self.state)?.into_iter().collect();
         let stem = format!("{}-{:02}{:02}", stem_of(playbook), day.month(), day.day());
         let mut random = fastrand::Rng::with_seed(seed);
         // Sixteen tries with three digits, sixteen with four, and so on: it ends, however many runs there are.
@@ -124,19 +126,19 @@ impl Journal {
     }
 
     fn find(&self, run: Option<&str>) -> Result<(i64, String), StoreError> {
-        let read = reader::candidates_in(&self.connection, run);
+        let read = list::candidates_in(&self.connection, run);
         let mut candidates = read.map_err(|e| from_sqlite("read", &self.path, e))?;
         if run.is_none() {
             let mut unfinished = HashSet::new();
             for candidate in &candidates {
-                if !reader::summary(&self.connection, &self.path, candidate.key)?.1 {
+                if !list::summary(&self.connection, &self.path, candidate.key)?.1 {
                     unfinished.insert(candidate.key);
                 }
             }
             candidates.retain(|candidate| unfinished.contains(&candidate.key));
         }
         let what = if run.is_none() { "unfinished run" } else { "run" };
-        let chosen = candidates.swap_remove(reader::choose(run, candidates.iter(), what)?);
+        let chosen = candidates.swap_remove(list::choose(run, candidates.iter(), what)?);
         Ok((chosen.key, chosen.id))
     }
 
@@ -167,7 +169,7 @@ impl Journal {
     fn check_reaches_head(&self, run: &str) -> Result<(), StoreError> {
         let Some(marked) = head::read(&self.folder.path, run)? else { return Ok(()) };
         let failed = |e| from_sqlite("read", &self.path, e);
-        let candidates = reader::candidates_in(&self.connection, Some(run)).map_err(failed)?;
+        let candidates = list::candidates_in(&self.connection, Some(run)).map_err(failed)?;
         let Some(candidate) = candidates.into_iter().find(|candidate| candidate.id == run) else {
             return Err(damage(&self.path, format!("run {run} is missing, but its head is there")));
         };
@@ -182,8 +184,8 @@ impl Journal {
     /// Finished runs need no head file once a newer run has one: that one shows when the database is replaced by an
     /// older copy.
     fn forget_finished_heads(&self, newest: i64) -> Result<(), StoreError> {
-        for key in reader::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
-            let (summary, finished) = reader::summary(&self.connection, &self.path, key)?;
+        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
+            let (summary, finished) = list::summary(&self.connection, &self.path, key)?;
             if finished && key != newest {
                 folder::remove(&head::path_of(&self.folder.path, &summary.meta.id))?;
             }
@@ -197,6 +199,7 @@ impl Journal {
     }
 }
 
+/// What to say when the chain does not have the fact that the head file names.
 fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> StoreError {
     damage(
         path,
@@ -204,7 +207,7 @@ fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> StoreError {
             true => {
                 format!("run {run} ends at fact {}, but its head file names fact {}", head.sequence, marked.sequence)
             }
-            false => format!("fact {} of run {run} is not the one that its head file names", marked.sequence),
+            false => format!("fact {} of run {run}, which its head file names, is missing or changed", marked.sequence),
         },
     )
 }

@@ -57,6 +57,12 @@ impl SqliteRun {
         RunReader::open_in(&self.path, self.key)
     }
 
+    /// The connection, so that a test can take away its room.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Runs one operation; its failure ends the store.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if let Some(why) = &self.ended {

@@ -106,14 +106,12 @@ pub(super) fn from_sqlite(doing: &'static str, path: &Path, error: rusqlite::Err
         | Error::QueryReturnedNoRows => true,
         _ => false,
     };
-    if damaged {
-        return damage(path, error.to_string());
-    }
     let cause = match &error {
+        Error::QueryReturnedNoRows => "a row is missing".to_owned(),
         Error::SqliteFailure(e, _) if e.code == ErrorCode::DiskFull => "the disk is full".to_owned(),
         _ => error.to_string(),
     };
-    folder::io_error(doing, path, cause)
+    if damaged { damage(path, cause) } else { folder::io_error(doing, path, cause) }
 }
 
 /// A damage that was found in this file.
