@@ -109,7 +109,8 @@ impl RunReader {
                    e.attributes, i.item, i.step, i.target FROM items i JOIN events e ON e.id = ?4 + i.event \
                    WHERE i.run = ?1 AND i.item >= ?2 AND i.item < ?3 ORDER BY i.item";
         let read = |row: &Row<'_>| {
-            Ok(ItemRow { event: event_of(row)?, item: row.get(10)?, step: row.get(11)?, target: row.get(12)? })
+            let item = row.get(10)?;
+            Ok((item, ItemRow { event: event_of(row)?, item, step: row.get(11)?, target: row.get(12)? }))
         };
         self.in_portions(
             self.stored.items,
@@ -210,13 +211,17 @@ impl RunReader {
     }
 
     fn for_each_event(&self, mut each: impl FnMut(Event) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let sql = "SELECT row, source, line, agent_id, event_id, event_type, pid, unique_id, action, attributes \
-                   FROM events WHERE id >= ?2 AND id < ?3 AND run = ?1 ORDER BY id";
+        let sql = "SELECT row, source, line, agent_id, event_id, event_type, pid, unique_id, action, attributes, \
+                   id - ?4 FROM events WHERE id >= ?2 AND id < ?3 AND run = ?1 ORDER BY id";
         let first = self.stored.first_event;
         self.in_portions(
             self.stored.events,
             "events",
-            |from, to| self.read_all(sql, params![self.key, first + i64::from(from), first + i64::from(to)], event_of),
+            |from, to| {
+                self.read_all(sql, params![self.key, first + i64::from(from), first + i64::from(to), first], |row| {
+                    Ok((row.get(10)?, event_of(row)?))
+                })
+            },
             &mut each,
         )
     }
@@ -225,8 +230,11 @@ impl RunReader {
         &self,
         mut each: impl FnMut(PlannedItem) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT event, step, target FROM items WHERE run = ?1 AND item >= ?2 AND item < ?3 ORDER BY item";
-        let read = |row: &Row<'_>| Ok(PlannedItem { event: row.get(0)?, step: row.get(1)?, target: row.get(2)? });
+        let sql =
+            "SELECT item, event, step, target FROM items WHERE run = ?1 AND item >= ?2 AND item < ?3 ORDER BY item";
+        let read = |row: &Row<'_>| {
+            Ok((row.get(0)?, PlannedItem { event: row.get(1)?, step: row.get(2)?, target: row.get(3)? }))
+        };
         self.in_portions(
             self.stored.items,
             "items",
@@ -239,16 +247,17 @@ impl RunReader {
         &self,
         mut each: impl FnMut(RowWithoutItem) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT row, source, line, byte, reason FROM rows_without_item \
+        let sql = "SELECT row, source, line, byte, reason, n FROM rows_without_item \
                    WHERE run = ?1 AND n >= ?2 AND n < ?3 ORDER BY n";
         let read = |row: &Row<'_>| {
-            Ok(RowWithoutItem {
+            let found = RowWithoutItem {
                 row: row.get(0)?,
                 source: row.get(1)?,
                 line: row.get(2)?,
                 byte: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
                 reason: row.get(4)?,
-            })
+            };
+            Ok((row.get(5)?, found))
         };
         self.in_portions(
             self.stored.rows_without_item,
@@ -258,22 +267,23 @@ impl RunReader {
         )
     }
 
-    /// Reads rows 0 to `count` in portions, each whole, and hands them over with no statement open.
+    /// Reads rows 0 to `count` in portions, each whole and in order, and hands them over with no statement open.
     fn in_portions<T>(
         &self,
         count: u32,
         what: &str,
-        read: impl Fn(u32, u32) -> Result<Vec<T>, StoreError>,
+        read: impl Fn(u32, u32) -> Result<Vec<(u32, T)>, StoreError>,
         each: &mut impl FnMut(T) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut from = 0;
         while from < count {
             let to = from.saturating_add(PORTION_ROWS).min(count);
             let rows = read(from, to)?;
-            if rows.len() != (to - from) as usize {
+            // The numbers are in no hash: what stands under another number than its place is as good as missing.
+            if !rows.iter().map(|(number, _)| *number).eq(from..to) {
                 return Err(self.broken(&format!("some of the {what} {from} to {} are missing", to - 1)));
             }
-            rows.into_iter().try_for_each(&mut *each)?;
+            rows.into_iter().try_for_each(|(_, row)| each(row))?;
             from = to;
         }
         Ok(())

@@ -54,6 +54,12 @@ fn a_changed_row_is_found_and_named() {
         ("UPDATE events SET unique_id = '-1' WHERE row = 5", plan_changed),
         ("UPDATE events SET attributes = '{}' WHERE row = 12", plan_changed),
         ("UPDATE items SET event = 1 WHERE item = 17", plan_changed),
+        ("UPDATE items SET item = 99 WHERE item = 17", "some of the items 0 to 17 are missing in run contain-0612-7f3"),
+        (
+            "UPDATE rows_without_item SET n = -1 WHERE n = 0",
+            "some of the rows without an item 0 to 1 are missing in run contain-0612-7f3",
+        ),
+        ("UPDATE events SET id = 99 WHERE row = 12", "some of the events 0 to 11 are missing in run contain-0612-7f3"),
         ("UPDATE rows_without_item SET reason = 'x'", plan_changed),
         ("UPDATE runs SET header = replace(header, '\"batch_size\":50', '\"batch_size\":51')", plan_changed),
         ("UPDATE runs SET meta = replace(meta, '\"simulated\":false', '\"simulated\":true')", plan_changed),
@@ -87,7 +93,7 @@ fn a_head_file_may_be_behind_but_not_ahead_or_gone() {
     ] {
         let copied = copy(state.path());
         fs::remove_file(head_file(copied.path())).unwrap();
-        content.map(|content| fs::write(head_file(copied.path()), content).unwrap());
+        content.into_iter().for_each(|content| fs::write(head_file(copied.path()), content).unwrap());
         assert_eq!(text(resume(copied.path(), None), copied.path()), expected);
     }
     let behind = written(&history()[..5]);
@@ -113,7 +119,7 @@ fn a_database_that_is_gone_empty_or_older_is_refused_for_new_runs_too() {
         (None, "it is gone, but the head of run second is there"),
     ] {
         fs::remove_file(database(state.path())).unwrap();
-        content.map(|content| fs::write(database(state.path()), content).unwrap());
+        content.into_iter().for_each(|content| fs::write(database(state.path()), content).unwrap());
         let said = text(Journal::open(state.path(), TENANT), state.path());
         assert_eq!(said, format!("the journal STATE/prod-eu/journal.sqlite is damaged: {expected}"));
     }
