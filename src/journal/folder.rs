@@ -5,6 +5,7 @@
 //! place in between is noticed too.
 
 use super::StoreError;
+use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -142,14 +143,14 @@ pub(super) fn io_error(doing: &'static str, path: &Path, cause: impl ToString) -
     StoreError::Io { doing, path: path.display().to_string(), cause: cause.to_string() }
 }
 
-/// What tells this machine from others to which a state folder may be copied: the machine id, or else the host name.
+/// What tells this machine from others to which a state folder may be copied: 16 hex digits of a hash over the machine id,
+/// or else the host name. Hashed, because a machine id is not to be shown around.
 pub(super) fn this_host() -> String {
-    ["/etc/machine-id", "/proc/sys/kernel/hostname", "/etc/hostname"]
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .map(|text| text.trim().to_owned())
-        .find(|text| !text.is_empty())
-        .unwrap_or_else(|| "unnamed".to_owned())
+    let sources = ["/etc/machine-id", "/proc/sys/kernel/hostname", "/etc/hostname"];
+    let mut names = sources.iter().filter_map(|file| fs::read_to_string(file).ok());
+    let name = names.find(|text| !text.trim().is_empty()).unwrap_or_default();
+    let hash = Sha256::digest(format!("quell host {}", name.trim()));
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind(found: &fs::Metadata) -> &'static str {

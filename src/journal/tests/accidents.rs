@@ -147,6 +147,11 @@ fn whole_or_refused(state: &Path, hurt: &str) -> bool {
     let pids: Vec<_> = run.bodies(&items).unwrap().iter().map(|body| body.pid).collect();
     let expected: Vec<_> = plan(12).items.iter().map(|item| item.event).collect();
     assert_eq!(pids, expected, "{hurt}");
+    // Where ids are found is in no hash: the right one, or damage.
+    match run.remediation_id(RemediationRef { batch: BatchId(3), index: 1 }) {
+        Err(error) => assert!(matches!(error, StoreError::Damaged { .. }), "{hurt}: {error}"),
+        Ok(id) => assert_eq!(id, "b3c5a1f0-0003-4bbb-8ccc-000000000001", "{hurt}"),
+    }
     false
 }
 
