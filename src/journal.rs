@@ -1,6 +1,28 @@
 //! The durable store: a run's plan and facts, the lock, the call budget.
 //!
-//! It keeps what it is given and proves that it is whole; it decides nothing and never waits for the network.
+//! It keeps what it is given and proves that it is whole; it decides nothing and never waits for the network. One
+//! SQLite database per tenant, written by one process at a time and readable by any; `docs/journal.md` says how it is
+//! read without quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
+
+mod chain;
+mod folder;
+mod head;
+mod list;
+mod memory;
+mod open;
+mod reader;
+mod run;
+mod schema;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
+mod tests;
+
+pub use list::{RunSummaryRow, runs};
+pub use memory::{FailAt, MemoryStore};
+pub use open::{Journal, Resumed};
+pub use reader::RunReader;
+pub use run::SqliteRun;
 
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
 use crate::tenant::EventType;
@@ -82,9 +104,17 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
-    /// No such run.
-    #[error("there is no run {0:?} in this state folder")]
+    /// No such run: `run "contain-0612-7f3"`, `unfinished run`, `run`.
+    #[error("there is no {0} in this state folder")]
     NoRun(String),
+    /// The beginning of a run's name that was given fits several.
+    #[error("{given:?} fits more than one run: {}; write more of the name", runs.join(", "))]
+    Ambiguous {
+        /// What was given.
+        given: String,
+        /// The runs it fits.
+        runs: Vec<String>,
+    },
     /// Someone else appended, or an earlier failure ended this store.
     #[error("this process no longer owns the run: {0}")]
     TakenOver(String),

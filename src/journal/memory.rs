@@ -1,0 +1,177 @@
+//! A store in memory, for tests of what stands above it: it can fail at a chosen append, and outlives its driver.
+//!
+//! Facts are kept as the texts that a journal would hold, with the same chain, so that a test that reads them back also
+//! shows that they survive being written.
+
+use super::chain::PlanHash;
+use super::{Charge, Head, ItemBody, Store, StoreError};
+use crate::engine::fact::{BatchId, Fact, ItemId, Moment, RemediationRef, What};
+use crate::plan::Plan;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// When the chosen append fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailAt {
+    /// Nothing of it is durable: a full disk.
+    Before,
+    /// All of it is durable, and the caller does not learn so: a crash in between.
+    After,
+}
+
+/// One owner's hold on a run in memory. [`MemoryStore::take_over`] gives another one, and this one's appends then fail.
+#[derive(Debug)]
+pub struct MemoryStore {
+    owner: u64,
+    ended: Option<String>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    owner: u64,
+    bodies: Vec<ItemBody>,
+    facts: Vec<(Moment, String)>,
+    accepted: HashMap<BatchId, Vec<String>>,
+    head: Head,
+    charges: Vec<Charge>,
+    appends: u64,
+    fail: Option<(u64, FailAt)>,
+}
+
+impl MemoryStore {
+    /// A run of this plan without facts.
+    pub fn new(plan: &Plan) -> Self {
+        let bodies = plan.items.iter().map(|item| {
+            let event = &plan.events[item.event as usize];
+            ItemBody {
+                agent_id: event.agent_id.clone(),
+                event_id: event.event_id.clone(),
+                event_type: event.event_type,
+                pid: event.pid,
+                unique_id: event.unique_id.clone(),
+            }
+        });
+        Self::with_bodies(bodies.collect())
+    }
+
+    /// A run whose items send these bodies.
+    pub fn with_bodies(bodies: Vec<ItemBody>) -> Self {
+        let head = PlanHash::new("", "").finish();
+        let (facts, accepted, charges) = (Vec::new(), HashMap::new(), Vec::new());
+        let shared = Shared { owner: 0, bodies, facts, accepted, head, charges, appends: 0, fail: None };
+        Self { owner: 0, ended: None, shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// Takes the run over, as a resuming process does. It has all that was durable, and no failure pending.
+    pub fn take_over(&self) -> Self {
+        let mut shared = self.shared();
+        shared.owner += 1;
+        shared.fail = None;
+        Self { owner: shared.owner, ended: None, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Looks at the run without owning it: for a test that reads the facts while, or after, another one writes them.
+    pub fn observer(&self) -> Self {
+        let ended = Some("it only looks on".to_owned());
+        Self { owner: u64::MAX, ended, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Lets the append with this number fail, counted from 1 over all owners.
+    pub fn fail_at(&self, append: u64, when: FailAt) {
+        self.shared().fail = Some((append, when));
+    }
+
+    /// How many appends were tried.
+    pub fn appends(&self) -> u64 {
+        self.shared().appends
+    }
+
+    /// The durable facts, read back from their texts.
+    pub fn facts(&self) -> Result<Vec<Fact>, StoreError> {
+        let read = |(at, body): &(Moment, String)| Ok(Fact { at: *at, what: parse(body)? });
+        self.shared().facts.iter().map(read).collect()
+    }
+
+    /// The end of the chain.
+    pub fn head(&self) -> Head {
+        self.shared().head
+    }
+
+    /// Everything that was reserved of the budget.
+    pub fn charges(&self) -> Vec<Charge> {
+        self.shared().charges.clone()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // A test that panicked elsewhere must not hide behind a second panic; an append is all or nothing in any case.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Shared, u64) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(why) = &self.ended {
+            return Err(StoreError::TakenOver(format!("an earlier failure ended it: {why}")));
+        }
+        let result = work(&mut self.shared(), self.owner);
+        self.ended = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, expected: Head, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError> {
+        self.guarded(|shared, owner| {
+            shared.appends += 1;
+            let fail = shared.fail.filter(|(append, _)| *append == shared.appends).map(|(_, when)| when);
+            if owner != shared.owner || expected != shared.head {
+                return Err(StoreError::TakenOver("another process has written to it".to_owned()));
+            }
+            if fail == Some(FailAt::Before) {
+                return Err(injected("the disk is full"));
+            }
+            let mut head = shared.head;
+            let mut texts = Vec::with_capacity(facts.len());
+            for fact in facts {
+                let body = serde_json::to_string(&fact.what).map_err(|e| injected(&e.to_string()))?;
+                head = head.then(fact.at, &body);
+                texts.push((fact.at, body));
+            }
+            shared.head = head;
+            shared.facts.append(&mut texts);
+            shared.charges.extend(charge);
+            for fact in facts {
+                if let What::Accepted { batch, ids } = &fact.what {
+                    shared.accepted.insert(*batch, ids.clone());
+                }
+            }
+            if fail == Some(FailAt::After) { Err(injected("the process was killed")) } else { Ok(head) }
+        })
+    }
+
+    fn bodies(&mut self, items: &[ItemId]) -> Result<Vec<ItemBody>, StoreError> {
+        self.guarded(|shared, _| {
+            let body = |item: &ItemId| shared.bodies.get(item.0 as usize).cloned();
+            let all: Option<Vec<_>> = items.iter().map(body).collect();
+            all.ok_or_else(|| damaged("an item is missing".to_owned()))
+        })
+    }
+
+    fn remediation_id(&mut self, of: RemediationRef) -> Result<String, StoreError> {
+        self.guarded(|shared, _| {
+            let id = shared.accepted.get(&of.batch).and_then(|ids| ids.get(usize::from(of.index)));
+            id.cloned().ok_or_else(|| damaged(format!("the answer to batch {} has no id {}", of.batch.0, of.index)))
+        })
+    }
+}
+
+fn parse(body: &str) -> Result<What, StoreError> {
+    serde_json::from_str(body).map_err(|e| damaged(format!("a fact cannot be read: {e}")))
+}
+
+fn injected(cause: &str) -> StoreError {
+    StoreError::Io { doing: "write", path: "memory".to_owned(), cause: cause.to_owned() }
+}
+
+fn damaged(what: String) -> StoreError {
+    StoreError::Damaged { path: "memory".to_owned(), what }
+}

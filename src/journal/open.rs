@@ -1,0 +1,324 @@
+//! Opening a tenant's journal for writing: its lock, its schema, the proof that no run of it was cut short.
+//!
+//! An open journal begins one run or takes one up, and becomes it. It never repairs: what does not reach its head file is
+//! refused, for whichever run it is, because acts may be missing from the history that later runs rely on.
+
+use super::chain::PlanHash;
+use super::folder::{self, TenantFolder, io_error};
+use super::head::{self, HeadFile};
+use super::list;
+use super::reader::{self, RunReader};
+use super::schema::{self, damage, from_sqlite};
+use super::{Charge, Head, SqliteRun, StoreError};
+use crate::engine::fact::{Moment, What};
+use crate::plan::{Plan, PlanHeader};
+use crate::run::RunMeta;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Charges older than this are forgotten when a run begins: no window of a limit is longer. 32 days.
+const CHARGES_KEPT_MS: u64 = 32 * 24 * 3600 * 1000;
+/// The part of a run's name that comes from the playbook is at most this long.
+const STEM_CHARS_MAX: usize = 40;
+const NAME_BYTES_MAX: usize = 100;
+
+/// A tenant's journal, held by this process alone.
+#[derive(Debug)]
+pub struct Journal {
+    // First, so that the database is closed before the lock goes.
+    connection: Connection,
+    folder: TenantFolder,
+    state: PathBuf,
+    path: PathBuf,
+}
+
+/// A run that was taken up again. Its facts, items and rows are read through [`SqliteRun::reader`].
+#[derive(Debug)]
+pub struct Resumed {
+    /// Where its next facts go.
+    pub run: SqliteRun,
+    /// What is known of it.
+    pub meta: RunMeta,
+    /// What holds for all its items.
+    pub header: PlanHeader,
+    /// The end of its chain, which was proven from its beginning.
+    pub head: Head,
+    /// The machine that wrote last, when it is not this one: the folder may be a copy of one that is still in use.
+    pub other_host: Option<String>,
+}
+
+impl Journal {
+    /// Opens the journal of a tenant, creating what is missing, and holds it until dropped. It fails when another
+    /// process holds it, when its schema is newer, or when a run in it does not reach its head file.
+    pub fn open(state: &Path, tenant: &str) -> Result<Self, StoreError> {
+        let folder = TenantFolder::take(state, tenant)?;
+        let path = folder.database();
+        let with_head = head::runs_with_head(&folder.path)?;
+        if !folder::is_plain_file(&path)? {
+            if let Some(run) = with_head.first() {
+                return Err(damage(&path, format!("it is gone, but the head of run {run} is there")));
+            }
+            folder::open_or_create(&path)?;
+        }
+        let connection = schema::open_for_writing(&path)?;
+        let journal = Self { state: state.to_owned(), folder, path, connection };
+        with_head.iter().try_for_each(|run| journal.check_reaches_head(run))?;
+        Ok(journal)
+    }
+
+    /// A name for a new run that no run of this state folder has: `contain-0612-7f3`. The same seed gives the same name
+    /// as long as it is free.
+    pub fn free_run_id(&self, playbook: &str, day: jiff::civil::Date, seed: u64) -> Result<String, StoreError> {
+        let taken: HashSet<String> = list::names(&self.state)?.into_iter().collect();
+        let stem = format!("{}-{:02}{:02}", stem_of(playbook), day.month(), day.day());
+        let mut random = fastrand::Rng::with_seed(seed);
+        // Sixteen tries with three digits, sixteen with four, and so on: it ends, however many runs there are.
+        let mut names = (3..=15).flat_map(|digits| std::iter::repeat_n(digits, 16)).map(|digits: usize| {
+            let number = random.u64(0..1 << (4 * digits));
+            format!("{stem}-{number:0digits$x}")
+        });
+        let free = names.find(|name| !taken.contains(&name.to_ascii_lowercase()));
+        free.ok_or_else(|| io_error("name a run in", &self.path, "every name that was tried is taken"))
+    }
+
+    /// What was reserved of the call budget at or after this moment, by all runs of the tenant, oldest first.
+    pub fn charges_since(&self, moment: Moment) -> Result<Vec<Charge>, StoreError> {
+        let read = || {
+            let sql = "SELECT at, calls FROM budget WHERE at >= ?1 ORDER BY at, rowid";
+            let charge = |row: &rusqlite::Row<'_>| {
+                Ok(Charge { at: Moment(row.get::<_, i64>(0)?.cast_unsigned()), calls: row.get(1)? })
+            };
+            self.connection.prepare(sql)?.query_map([moment.0.cast_signed()], charge)?.collect::<Result<_, _>>()
+        };
+        read().map_err(|e| from_sqlite("read", &self.path, e))
+    }
+
+    /// Begins a run: its plan is durable when this returns. `meta.id` comes from [`Journal::free_run_id`].
+    pub fn begin(mut self, meta: &RunMeta, plan: &Plan) -> Result<SqliteRun, StoreError> {
+        if !is_run_name(&meta.id) {
+            return Err(io_error("begin a run in", &self.path, format!("{:?} cannot be a run's name", meta.id)));
+        }
+        self.folder.announce(Some(&meta.id))?;
+        let stored = store_plan(&mut self.connection, meta, plan);
+        let (key, head) = stored.map_err(|e| from_sqlite("write", &self.path, e))?;
+        let head_file = HeadFile::create(&self.folder.path, &meta.id, head)?;
+        self.forget_finished_heads(key)?;
+        Ok(SqliteRun::new(self.folder, self.connection, head_file, key, head))
+    }
+
+    /// Takes up a run by its name or an unambiguous beginning of it, or the newest unfinished one. Its plan and its whole
+    /// chain of facts are proven first, and that the chain reaches the head file.
+    pub fn resume(self, run: Option<&str>) -> Result<Resumed, StoreError> {
+        let (key, id) = self.find(run)?;
+        self.folder.announce(Some(&id))?;
+        schema::check_structure(&self.connection, &self.path)?;
+        let reader = RunReader::open_in(&self.path, key)?;
+        reader.verify_plan()?;
+        let head = self.verify_facts(&reader, &id)?;
+        let host = self.last_host(key)?;
+        // From here on the head file is there again, also for a finished run that gets new facts.
+        let head_file = HeadFile::create(&self.folder.path, &id, head)?;
+        let (meta, header) = (reader.meta().clone(), reader.header().clone());
+        drop(reader);
+        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head);
+        Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
+    }
+
+    fn find(&self, run: Option<&str>) -> Result<(i64, String), StoreError> {
+        let read = list::candidates_in(&self.connection, run);
+        let mut candidates = read.map_err(|e| from_sqlite("read", &self.path, e))?;
+        if run.is_none() {
+            let mut unfinished = HashSet::new();
+            for candidate in &candidates {
+                if !list::summary(&self.connection, &self.path, candidate.key)?.1 {
+                    unfinished.insert(candidate.key);
+                }
+            }
+            candidates.retain(|candidate| unfinished.contains(&candidate.key));
+        }
+        let what = if run.is_none() { "unfinished run" } else { "run" };
+        let chosen = candidates.swap_remove(list::choose(run, candidates.iter(), what)?);
+        Ok((chosen.key, chosen.id))
+    }
+
+    fn verify_facts(&self, reader: &RunReader, id: &str) -> Result<Head, StoreError> {
+        let marked = head::read(&self.folder.path, id)?;
+        let mut reached = marked.is_none_or(|marked| marked == reader.seed());
+        let mut last_body = String::new();
+        let head = reader.walk(|head, _, body| {
+            reached |= marked == Some(head);
+            last_body.clear();
+            last_body.push_str(body);
+            Ok(())
+        })?;
+        let finished = head.sequence > 0
+            && matches!(reader.parse_fact(head.sequence, &last_body)?, What::Ended { complete: true });
+        if let (Some(marked), false) = (marked, reached) {
+            return Err(not_reached(&self.path, id, head, marked));
+        }
+        // A crash right after a run began leaves no facts and no head file. Otherwise only finished runs have none.
+        if marked.is_none() && head.sequence > 0 && !finished {
+            let path = head::path_of(&self.folder.path, id);
+            return Err(damage(&path, format!("it is gone, but run {id} is not finished")));
+        }
+        Ok(head)
+    }
+
+    /// The quick check of every run with a head file: the database has the very transaction that the file names.
+    fn check_reaches_head(&self, run: &str) -> Result<(), StoreError> {
+        let Some(marked) = head::read(&self.folder.path, run)? else { return Ok(()) };
+        let failed = |e| from_sqlite("read", &self.path, e);
+        let candidates = list::candidates_in(&self.connection, Some(run)).map_err(failed)?;
+        let Some(candidate) = candidates.into_iter().find(|candidate| candidate.id == run) else {
+            return Err(damage(&self.path, format!("run {run} is missing, but its head is there")));
+        };
+        let there = reader::stored_hash(&self.connection, candidate.key, marked.sequence).map_err(failed)?;
+        if there == Some(marked.hash) {
+            return Ok(());
+        }
+        let head = reader::stored_head(&self.connection, candidate.key).map_err(failed)?;
+        Err(not_reached(&self.path, run, head, marked))
+    }
+
+    /// Finished runs need no head file once a newer run has one: that one shows when the database is replaced by an
+    /// older copy.
+    fn forget_finished_heads(&self, newest: i64) -> Result<(), StoreError> {
+        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
+            let (summary, finished) = list::summary(&self.connection, &self.path, key)?;
+            if finished && key != newest {
+                folder::remove(&head::path_of(&self.folder.path, &summary.meta.id))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn last_host(&self, key: i64) -> Result<String, StoreError> {
+        let read = self.connection.query_row("SELECT host FROM heads WHERE run = ?1", [key], |row| row.get(0));
+        read.map_err(|e| from_sqlite("read", &self.path, e))
+    }
+}
+
+/// What to say when the chain does not have the fact that the head file names.
+fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> StoreError {
+    damage(
+        path,
+        match head.sequence < marked.sequence {
+            true => {
+                format!("run {run} ends at fact {}, but its head file names fact {}", head.sequence, marked.sequence)
+            }
+            false => format!("fact {} of run {run}, which its head file names, is missing or changed", marked.sequence),
+        },
+    )
+}
+
+/// Stores everything of a plan in one transaction.
+fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusqlite::Result<(i64, Head)> {
+    let to_text = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
+    let meta_text = serde_json::to_string(meta).map_err(to_text)?;
+    let header_text = serde_json::to_string(&plan.header).map_err(to_text)?;
+    let mut hash = PlanHash::new(&meta_text, &header_text);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let next = |sql| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let key = next("SELECT coalesce(max(run), 0) + 1 FROM runs")?;
+    let first_event = next("SELECT coalesce(max(id), 0) + 1 FROM events")?;
+    store_events(&transaction, key, first_event, plan, &mut hash)?;
+    store_items(&transaction, key, plan, &mut hash)?;
+    store_rows_without_item(&transaction, key, plan, &mut hash)?;
+    let head = hash.finish();
+    transaction.execute(
+        "INSERT INTO runs(run, id, created, meta, header, first_event, events, items, rows_without_item, seed) \
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            key,
+            meta.id,
+            meta.created.0.cast_signed(),
+            meta_text,
+            header_text,
+            first_event,
+            plan.events.len() as i64,
+            plan.items.len() as i64,
+            plan.rows_without_item.len() as i64,
+            head.hash
+        ],
+    )?;
+    let heads = "INSERT INTO heads(run, sequence, hash, host) VALUES(?1, 0, ?2, ?3)";
+    transaction.execute(heads, params![key, head.hash, folder::this_host()])?;
+    let forgotten = meta.created.0.saturating_sub(CHARGES_KEPT_MS).cast_signed();
+    transaction.execute("DELETE FROM budget WHERE at < ?1", [forgotten])?;
+    transaction.commit()?;
+    Ok((key, head))
+}
+
+fn store_events(
+    transaction: &Transaction<'_>,
+    key: i64,
+    first: i64,
+    plan: &Plan,
+    hash: &mut PlanHash,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT INTO events(id, run, row, source, line, agent_id, event_id, event_type, pid, unique_id, action, attributes) \
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    for (id, event) in (first..).zip(&plan.events) {
+        let place = event.place;
+        hash.event(event);
+        insert.execute(params![
+            id,
+            key,
+            place.row,
+            place.source,
+            place.line,
+            event.agent_id,
+            event.event_id,
+            event.event_type.as_str(),
+            event.pid,
+            event.unique_id,
+            event.action,
+            event.attributes
+        ])?;
+    }
+    Ok(())
+}
+
+fn store_items(transaction: &Transaction<'_>, key: i64, plan: &Plan, hash: &mut PlanHash) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO items(run, item, event, step, target) VALUES(?1, ?2, ?3, ?4, ?5)";
+    let mut insert = transaction.prepare(sql)?;
+    for (number, item) in (0i64..).zip(&plan.items) {
+        hash.item(item);
+        insert.execute(params![key, number, item.event, item.step, item.target])?;
+    }
+    Ok(())
+}
+
+fn store_rows_without_item(
+    transaction: &Transaction<'_>,
+    key: i64,
+    plan: &Plan,
+    hash: &mut PlanHash,
+) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO rows_without_item(run, n, row, source, line, byte, reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let mut insert = transaction.prepare(sql)?;
+    for (n, row) in (0i64..).zip(&plan.rows_without_item) {
+        hash.row_without_item(row);
+        let byte = row.byte.map(u64::cast_signed);
+        insert.execute(params![key, n, row.row, row.source, row.line, byte, row.reason])?;
+    }
+    Ok(())
+}
+
+/// The playbook's name as part of a run's name and of a file's: other characters become `-`.
+fn stem_of(playbook: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let stem: String = playbook.chars().map(plain).take(STEM_CHARS_MAX).collect();
+    let stem = stem.trim_matches(['-', '_']);
+    if stem.is_empty() { "run".to_owned() } else { stem.to_owned() }
+}
+
+fn is_run_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+}

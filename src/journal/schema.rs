@@ -1,0 +1,168 @@
+//! The database's schema, its version, and how a connection is set up; SQLite's errors in our words.
+//!
+//! It migrates nothing: there is one schema so far. A database of a newer schema is refused as it stands.
+
+use super::StoreError;
+use super::folder;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// The schema that this quell writes.
+pub(super) const SCHEMA: u32 = 1;
+/// `quel` in ASCII: tells a journal from any other SQLite file.
+const APPLICATION_ID: u32 = 0x7175_656c;
+/// How long a connection waits for another one. Writers never meet; this covers the moments in which the log is reset.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// The log is cut back to this size after it was folded into the database.
+const LOG_BYTES_KEPT: u32 = 16 << 20;
+
+/// Plain integers and texts, no extensions, so that any `sqlite3` since 3.31 reads it. `events` and `items` are the bulk:
+/// an event is found by `runs.first_event` plus its number, which saves an index.
+const TABLES: &str = "
+CREATE TABLE runs(
+  run INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE COLLATE NOCASE, created INTEGER NOT NULL,
+  meta TEXT NOT NULL, header TEXT NOT NULL,
+  first_event INTEGER NOT NULL, events INTEGER NOT NULL, items INTEGER NOT NULL, rows_without_item INTEGER NOT NULL,
+  seed BLOB NOT NULL);
+CREATE TABLE events(
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, row INTEGER NOT NULL, source INTEGER NOT NULL, line INTEGER NOT NULL,
+  agent_id TEXT NOT NULL, event_id TEXT NOT NULL, event_type TEXT NOT NULL, pid INTEGER NOT NULL,
+  unique_id TEXT NOT NULL, action TEXT, attributes TEXT NOT NULL);
+CREATE TABLE items(
+  run INTEGER NOT NULL, item INTEGER NOT NULL, event INTEGER NOT NULL, step INTEGER NOT NULL, target INTEGER NOT NULL,
+  PRIMARY KEY(run, item)) WITHOUT ROWID;
+CREATE TABLE rows_without_item(
+  run INTEGER NOT NULL, n INTEGER NOT NULL, row INTEGER NOT NULL, source INTEGER NOT NULL, line INTEGER NOT NULL,
+  byte INTEGER, reason TEXT NOT NULL, PRIMARY KEY(run, n)) WITHOUT ROWID;
+CREATE TABLE facts(
+  run INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, hash BLOB,
+  kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.fact')) VIRTUAL,
+  PRIMARY KEY(run, seq)) WITHOUT ROWID;
+CREATE TABLE heads(
+  run INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL, host TEXT NOT NULL);
+CREATE TABLE accepted(
+  run INTEGER NOT NULL, batch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(run, batch)) WITHOUT ROWID;
+CREATE TABLE budget(at INTEGER NOT NULL, calls INTEGER NOT NULL, run INTEGER NOT NULL);
+CREATE INDEX budget_by_time ON budget(at);
+CREATE VIEW timeline AS
+  SELECT r.id AS run, f.seq, strftime('%Y-%m-%dT%H:%M:%fZ', f.at / 1000.0, 'unixepoch') AS at, f.kind, f.body
+  FROM facts f JOIN runs r ON r.run = f.run;
+CREATE VIEW item_events AS
+  SELECT r.id AS run, i.item, json_extract(r.header, '$.steps[' || i.step || '].name') AS step, i.target,
+    e.row, e.source, e.line, e.agent_id, e.event_id, e.event_type, e.pid, e.unique_id, e.action, e.attributes
+  FROM items i JOIN runs r ON r.run = i.run JOIN events e ON e.id = r.first_event + i.event;
+";
+
+/// Opens the database for its one writer; an empty file becomes a journal.
+pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
+    refuse_links(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let failed = |e| from_sqlite("open", path, e);
+    // Closing folds the log into the database. That must not happen to one that is refused.
+    fold_log_on_close(&connection, false).map_err(failed)?;
+    if !is_journal(&connection, path)? {
+        create(&connection).map_err(failed)?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "fullfsync", true).map_err(failed)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true).map_err(failed)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)?;
+    fold_log_on_close(&connection, true).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens the database beside its writer. `None` when it was never finished: it holds no run.
+pub(super) fn open_for_reading(path: &Path) -> Result<Option<Connection>, StoreError> {
+    refuse_links(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(is_journal(&connection, path)?.then_some(connection))
+}
+
+/// Looks for structural damage that no hash covers: in free pages and indexes, which the next write would build upon.
+pub(super) fn check_structure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|e| from_sqlite("read", path, e))?;
+    if found == "ok" { Ok(()) } else { Err(damage(path, found.replace('\n', " "))) }
+}
+
+/// Whether closing the connection folds the log into the database.
+pub(super) fn fold_log_on_close(connection: &Connection, fold: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !fold).map(drop)
+}
+
+/// SQLite's error in our words: what cannot be right in an undamaged file is damage, all else is the system's.
+pub(super) fn from_sqlite(doing: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error;
+    let damaged = match &error {
+        Error::SqliteFailure(e, _) => matches!(e.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..)
+        | Error::InvalidColumnType(..)
+        | Error::QueryReturnedNoRows => true,
+        _ => false,
+    };
+    let cause = match &error {
+        Error::QueryReturnedNoRows => "a row is missing".to_owned(),
+        Error::SqliteFailure(e, _) if e.code == ErrorCode::DiskFull => "the disk is full".to_owned(),
+        _ => error.to_string(),
+    };
+    if damaged { damage(path, cause) } else { folder::io_error(doing, path, cause) }
+}
+
+/// A damage that was found in this file.
+pub(super) fn damage(path: &Path, what: impl Into<String>) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), what: what.into() }
+}
+
+fn refuse_links(path: &Path) -> Result<(), StoreError> {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        folder::is_plain_file(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        Ok(connection)
+    };
+    open().map_err(|e| from_sqlite("open", path, e))
+}
+
+/// Whether it is a journal that we can read; `false` when it is empty.
+fn is_journal(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let look = || {
+        let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((number("application_id")?, number("user_version")?, tables))
+    };
+    match look().map_err(|e| from_sqlite("read", path, e))? {
+        (APPLICATION_ID, SCHEMA, _) => Ok(true),
+        (APPLICATION_ID, found, _) if found > SCHEMA => {
+            Err(StoreError::Newer { path: path.display().to_string(), found, known: SCHEMA })
+        }
+        (0, 0, 0) => Ok(false),
+        _ => Err(damage(path, "it is not a journal of quell")),
+    }
+}
+
+/// The schema is in the file itself, not in the log, before the first run is: its version can always be read.
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
+}

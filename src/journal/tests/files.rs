@@ -1,0 +1,177 @@
+//! Who may have the files, and in which state they are refused.
+
+use super::*;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+/// With this variable set, the test below is the other process.
+const OTHER_PROCESS: &str = "QUELL_TEST_JOURNAL_STATE";
+
+#[test]
+fn a_second_handle_and_a_second_process_are_refused() {
+    if let Some(state) = std::env::var_os(OTHER_PROCESS) {
+        println!("said: {}", text(Journal::open(Path::new(&state), TENANT), Path::new(&state)));
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let other_process = || {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["journal::tests::files::a_second_handle_and_a_second_process_are_refused", "--exact", "--nocapture"])
+            .env(OTHER_PROCESS, state.path())
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let (_, said) = output.split_once("said: ").expect("the other process says what happened");
+        said.lines().next().unwrap().to_owned()
+    };
+    let process = std::process::id();
+    let journal = Journal::open(state.path(), TENANT).unwrap();
+    assert_eq!(other_process(), format!("process {process} is using this state folder"));
+    let run = journal.begin(&meta("contain-0612-7f3", 1), &plan(1)).unwrap();
+    let holder = format!("process {process} with run contain-0612-7f3 is using this state folder");
+    assert_eq!(other_process(), holder);
+    assert_eq!(text(Journal::open(state.path(), TENANT), state.path()), holder);
+    assert_eq!(text(Journal::open(state.path(), "other"), state.path()), "no error");
+    drop(run);
+    assert_eq!(other_process(), "no error");
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let state = tempfile::tempdir().unwrap();
+    let run = begin(state.path(), "a", 1);
+    let database = state.path().join(TENANT).join("journal.sqlite");
+    rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    let in_log = copy(state.path());
+    drop(run);
+    for state in [state, in_log] {
+        let folder = state.path().join(TENANT);
+        // An empty log may appear beside a database that is looked at.
+        let names = ["journal.sqlite", "journal.sqlite-wal", "a.head"];
+        let files = || names.map(|name| fs::read(folder.join(name)).unwrap_or_default());
+        let before = files();
+        let newer = "the journal STATE/prod-eu/journal.sqlite has schema 2, this quell reads up to 1";
+        assert_eq!(text(Journal::open(state.path(), TENANT), state.path()), newer);
+        assert!(files() == before);
+        assert_eq!(text(RunReader::open(state.path(), None), state.path()), newer);
+        assert!(files()[0] == before[0]);
+    }
+}
+
+#[test]
+fn a_journal_of_schema_1_stays_readable() {
+    let state = tempfile::tempdir().unwrap();
+    drop(Journal::open(state.path(), TENANT).unwrap());
+    let folder = state.path().join(TENANT);
+    fs::remove_file(folder.join("journal.sqlite")).unwrap();
+    let database = rusqlite::Connection::open(folder.join("journal.sqlite")).unwrap();
+    database.execute_batch(include_str!("schema_1.sql")).unwrap();
+    drop(database);
+    fs::write(folder.join("contain-0612-7f3.head"), include_bytes!("schema_1.head")).unwrap();
+    let resumed = resume(state.path(), None).unwrap();
+    let reader = resumed.run.reader().unwrap();
+    assert_eq!(facts_of(&reader).unwrap(), flat(&history()));
+    assert_eq!((resumed.meta, resumed.header), (meta("contain-0612-7f3", 1), header(12)));
+    assert_eq!(reader.rows_without_item().unwrap(), plan(12).rows_without_item);
+}
+
+#[test]
+fn the_schema_is_the_one_that_was_released() {
+    let state = written(&history());
+    let database = rusqlite::Connection::open(state.path().join(TENANT).join("journal.sqlite")).unwrap();
+    let mut statement = database.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").unwrap();
+    let tables: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let released = include_str!("schema_1.sql");
+    for table in tables {
+        assert!(released.contains(&table), "not in schema 1: {table}");
+    }
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    drop(Journal::open(state.path(), TENANT).unwrap());
+    let database = state.path().join(TENANT).join("journal.sqlite");
+    let refused = |expected: &str| {
+        let path = "the journal STATE/prod-eu/journal.sqlite is damaged: ";
+        assert_eq!(text(Journal::open(state.path(), TENANT), state.path()), format!("{path}{expected}"));
+    };
+    fs::write(&database, "quell ".repeat(1000)).unwrap();
+    refused("file is not a database");
+    fs::remove_file(&database).unwrap();
+    rusqlite::Connection::open(&database).unwrap().execute_batch("CREATE TABLE other(x)").unwrap();
+    refused("it is not a journal of quell");
+}
+
+#[test]
+fn folders_and_files_are_private() {
+    let outer = tempfile::tempdir().unwrap();
+    let state = outer.path().join("deep").join("state");
+    let run = begin(&state, "a", 1);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = state.join(TENANT);
+    assert_eq!([mode(&state), mode(&folder)], [0o700, 0o700]);
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
+        .collect();
+    names.sort();
+    let expected = ["a.head", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock"];
+    assert_eq!(names, expected.map(|name| (name.to_owned(), 0o600)));
+    drop(run);
+    for (path, loose) in [(folder.clone(), 0o755), (folder.join("lock"), 0o644)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(loose)).unwrap();
+        drop(Journal::open(&state, TENANT).unwrap());
+        assert_eq!(mode(&path) & 0o077, 0, "{path:?}");
+    }
+}
+
+#[test]
+fn a_link_in_place_of_anything_is_refused() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let check = |place: &str, to: &Path| {
+        let outer = tempfile::tempdir().unwrap();
+        let state = outer.path().join("state");
+        drop(begin(&state, "a", 1));
+        let link = if place.is_empty() { state.clone() } else { state.join(place) };
+        if link.exists() {
+            fs::rename(&link, outer.path().join("moved")).unwrap();
+        }
+        symlink(to, &link).unwrap();
+        let said = text(resume(&state, Some("a")), outer.path());
+        assert!(said.contains("it is a symbolic link"), "{place}: {said}");
+    };
+    let target = elsewhere.path().join("target");
+    for place in ["", TENANT] {
+        check(place, elsewhere.path());
+    }
+    for name in ["lock", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "a.head"] {
+        check(&format!("{TENANT}/{name}"), &target);
+        assert!(!target.exists(), "{name}: a file was made through a link");
+    }
+}
+
+#[test]
+fn only_plain_names_become_folders_and_files() {
+    let state = tempfile::tempdir().unwrap();
+    for name in ["", "..", "a/b", "A", "-a", "_a", "ü", "a b", &"a".repeat(201)] {
+        assert!(matches!(Journal::open(state.path(), name), Err(StoreError::Io { .. })), "{name:?}");
+    }
+    for id in ["", "..", "a/b", "-a", "ü", &"a".repeat(101)] {
+        let begun = Journal::open(state.path(), TENANT).unwrap().begin(&meta(id, 1), &plan(1));
+        assert!(matches!(begun, Err(StoreError::Io { .. })), "{id:?}");
+    }
+    assert_eq!(runs(state.path()).unwrap(), []);
+}
+
+#[test]
+fn a_name_cannot_be_used_twice() {
+    let state = tempfile::tempdir().unwrap();
+    drop(begin(state.path(), "contain-0612-7f3", 1));
+    let again = Journal::open(state.path(), TENANT).unwrap().begin(&meta("CONTAIN-0612-7f3", 2), &plan(2));
+    assert!(matches!(again, Err(StoreError::Io { .. })));
+    let resumed = resume(state.path(), None).unwrap();
+    assert_eq!((resumed.meta.created, resumed.head.sequence), (Moment(1), 0));
+}

@@ -1,0 +1,201 @@
+//! What goes in comes out, also while it is being written.
+
+use super::*;
+
+#[test]
+fn what_was_written_is_read_back() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = plan(5000);
+    let meta = meta("contain-0612-7f3", 1);
+    let mut run = Journal::open(state.path(), TENANT).unwrap().begin(&meta, &plan).unwrap();
+    append_all(&mut run, &history());
+    drop(run);
+    let resumed = resume(state.path(), None).unwrap();
+    assert_eq!((&resumed.meta, &resumed.header, resumed.other_host), (&meta, &plan.header, None));
+    let reader = resumed.run.reader().unwrap();
+    assert_eq!(facts_of(&reader).unwrap(), flat(&history()));
+    assert_eq!(reader.rows_without_item().unwrap(), plan.rows_without_item);
+    let pairs: Vec<_> = plan.items.iter().map(|item| (item.step, item.target)).collect();
+    assert_eq!(reader.item_steps_and_targets().unwrap(), pairs);
+    let mut number = 0;
+    reader
+        .for_each_item(|row| {
+            let item = plan.items[number];
+            assert_eq!((row.item as usize, row.step, row.target), (number, item.step, item.target));
+            assert_eq!(row.event, plan.events[item.event as usize]);
+            number += 1;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(number, 7500);
+}
+
+#[test]
+fn bodies_and_ids_come_back_in_the_order_asked_for() {
+    let state = written(&history());
+    let mut run = resume(state.path(), None).unwrap().run;
+    let plan = plan(12);
+    let bodies = run.bodies(&[ItemId(7), ItemId(0), ItemId(7)]).unwrap();
+    let sent: Vec<_> = bodies.iter().map(|body| (&*body.event_id, body.pid, body.event_type)).collect();
+    let event = |item: usize| &plan.events[plan.items[item].event as usize];
+    let expected: Vec<_> =
+        [7, 0, 7].map(|item| (&*event(item).event_id, event(item).pid, event(item).event_type)).into();
+    assert_eq!(sent, expected);
+    assert_eq!((&bodies[0].agent_id, &bodies[0].unique_id), (&event(7).agent_id, &event(7).unique_id));
+    for (batch, index, id) in
+        [(3, 2, "b3c5a1f0-0003-4bbb-8ccc-000000000002"), (2, 0, "b3c5a1f0-0002-4bbb-8ccc-000000000000")]
+    {
+        assert_eq!(run.remediation_id(RemediationRef { batch: BatchId(batch), index }).unwrap(), id);
+    }
+}
+
+#[test]
+fn ids_are_found_past_those_at_hand() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "a", 1);
+    let facts: Vec<_> = (1..=200).map(|batch| at(1, accepted(batch, 2))).collect();
+    run.append(run.head(), &facts, None).unwrap();
+    for batch in [1, 200, 1, 100] {
+        let id = run.remediation_id(RemediationRef { batch: BatchId(batch), index: 1 }).unwrap();
+        assert_eq!(id, format!("b3c5a1f0-{batch:04}-4bbb-8ccc-000000000001"));
+    }
+}
+
+#[test]
+fn what_is_not_there_ends_the_store() {
+    let state = written(&history());
+    let mut run = resume(state.path(), None).unwrap().run;
+    let of = |batch, index| RemediationRef { batch: BatchId(batch), index };
+    let missing = text(run.remediation_id(of(2, 3)), state.path());
+    assert_eq!(missing, "the journal STATE/prod-eu/journal.sqlite is damaged: the answer to batch 2 has no id 3");
+    assert_eq!(
+        text(run.append(run.head(), &[], None), state.path()),
+        format!("this process no longer owns the run: an earlier failure ended it: {missing}")
+    );
+}
+
+#[test]
+fn a_reader_and_the_writer_do_not_wait_for_each_other() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "contain-0612-7f3", 1);
+    append_all(&mut run, &history());
+    let reader = RunReader::open(state.path(), None).unwrap();
+    let mut seen = 0;
+    let reached = reader.for_each_fact(|_| {
+        seen += 1;
+        run.append(run.head(), &[at(3000, What::Resumed)], None).map(drop)
+    });
+    // What was added while it read belongs to the next reading.
+    assert_eq!((seen, reached.unwrap().sequence, run.head().sequence), (12, 12, 24));
+    assert_eq!(facts_of(&reader).unwrap().len(), 24);
+}
+
+#[test]
+fn runs_are_listed_over_all_tenants_oldest_first() {
+    let state = tempfile::tempdir().unwrap();
+    assert_eq!(runs(&state.path().join("nothing-here")).unwrap(), []);
+    let complete = [vec![at(5, What::Ended { complete: true })]];
+    append_all(&mut begin(state.path(), "b", 20), &complete);
+    append_all(&mut begin(state.path(), "c", 30), &[vec![at(6, What::Ended { complete: false })]]);
+    let other = Journal::open(state.path(), "test_1").unwrap();
+    append_all(&mut other.begin(&RunMeta { tenant: "test_1".into(), ..meta("a", 10) }, &plan(3)).unwrap(), &[]);
+    let listed: Vec<_> = runs(state.path())
+        .unwrap()
+        .into_iter()
+        .map(|run| {
+            (
+                run.meta.id,
+                run.meta.tenant,
+                run.facts,
+                run.items,
+                run.rows_without_item,
+                run.ended,
+                run.last.map(|at| at.0),
+            )
+        })
+        .collect();
+    let (a, b, c) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+    assert_eq!(
+        listed,
+        [
+            (a, "test_1".to_owned(), 0, 5, 1, None, None),
+            (b, TENANT.to_owned(), 1, 18, 2, Some(true), Some(1_790_000_000_005)),
+            (c, TENANT.to_owned(), 1, 18, 2, Some(false), Some(1_790_000_000_006)),
+        ]
+    );
+}
+
+#[test]
+fn a_run_is_found_by_name_beginning_or_age() {
+    let state = tempfile::tempdir().unwrap();
+    let ended = |complete| [vec![at(5, What::Ended { complete })]];
+    for (id, created, complete) in
+        [("contain-0612-7f3", 1, false), ("contain-0612-7f3a", 2, false), ("clean-0613-001", 3, true)]
+    {
+        append_all(&mut begin(state.path(), id, created), &ended(complete));
+    }
+    let read = |run| match RunReader::open(state.path(), run) {
+        Ok(reader) => reader.meta().id.clone(),
+        Err(error) => error.to_string(),
+    };
+    let resumed = |run| match resume(state.path(), run) {
+        Ok(resumed) => resumed.meta.id,
+        Err(error) => error.to_string(),
+    };
+    for (given, found) in [
+        (Some("contain-0612-7f3"), "contain-0612-7f3"),
+        (Some("CONTAIN-0612-7F3A"), "contain-0612-7f3a"),
+        (Some("cl"), "clean-0613-001"),
+        (Some("cont"), r#""cont" fits more than one run: contain-0612-7f3, contain-0612-7f3a; write more of the name"#),
+        (Some("%"), r#"there is no run "%" in this state folder"#),
+    ] {
+        assert_eq!((read(given), resumed(given)), (found.to_owned(), found.to_owned()), "{given:?}");
+    }
+    assert_eq!(read(None), "clean-0613-001");
+    assert_eq!(resumed(None), "contain-0612-7f3a");
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(text(RunReader::open(empty.path(), None), empty.path()), "there is no run in this state folder");
+    assert_eq!(text(resume(empty.path(), None), empty.path()), "there is no unfinished run in this state folder");
+}
+
+#[test]
+fn a_new_run_gets_a_name_that_is_free_in_every_tenant() {
+    let state = tempfile::tempdir().unwrap();
+    let day = jiff::civil::date(2026, 6, 12);
+    let name = |playbook: &str| Journal::open(state.path(), TENANT).unwrap().free_run_id(playbook, day, 7).unwrap();
+    let mut names = Vec::new();
+    for _ in 0..17 {
+        let name = name("contain");
+        let other = Journal::open(state.path(), "other").unwrap();
+        drop(other.begin(&meta(&name.to_uppercase(), 1), &plan(1)).unwrap());
+        names.push(name);
+    }
+    let (three, four) = names.split_at(16);
+    assert!(three.iter().all(|name| name.len() == "contain-0612-7f3".len() && name.starts_with("contain-0612-")));
+    assert_eq!(four[0].len(), "contain-0612-7f30".len());
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 17);
+    for (playbook, stem) in [("über export (2)", "ber-export--2"), ("日本", "run"), ("a/../b", "a----b")] {
+        let name = name(playbook);
+        assert_eq!(name.strip_suffix(&name[name.len() - 3..]).unwrap(), format!("{stem}-0612-"));
+    }
+}
+
+#[test]
+fn charges_of_all_runs_count_until_they_are_old() {
+    let state = tempfile::tempdir().unwrap();
+    let day = 24 * 3600 * 1000;
+    let charge = |at, calls| Some(Charge { at: Moment(at), calls });
+    let mut run = begin(state.path(), "a", day);
+    for (at, calls) in [(day, 5), (2 * day, 7), (2 * day, 1)] {
+        assert_eq!(run.append(run.head(), &[], charge(at, calls)).unwrap(), run.head());
+    }
+    drop(run);
+    let since = |moment| {
+        let charges = Journal::open(state.path(), TENANT).unwrap().charges_since(Moment(moment)).unwrap();
+        charges.iter().map(|charge| (charge.at.0, charge.calls)).collect::<Vec<_>>()
+    };
+    assert_eq!(since(0), [(day, 5), (2 * day, 7), (2 * day, 1)]);
+    assert_eq!(since(day + 1), [(2 * day, 7), (2 * day, 1)]);
+    drop(begin(state.path(), "b", 34 * day));
+    assert_eq!(since(0), [(2 * day, 7), (2 * day, 1)]);
+}
