@@ -1,12 +1,25 @@
 //! A playbook: the YAML file that says which events, which actions in which steps, under which limits, with which
 //! reports.
 //!
-//! This file holds the validated types. What depends on the tenant or on the events is checked where a plan is made.
+//! This file holds the validated types. What depends on the tenant or on the events is checked where a plan is made;
+//! templates and filters are kept as they are written. It opens no other file.
 
+mod file;
+mod check;
+mod tighten;
+
+pub use file::schema;
+
+use crate::problem::Problem;
 use crate::tenant::Columns;
 use crate::yaml::Spanned;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Reads a playbook's text; `file` is what problems call it. All problems are found at once.
+pub fn read(file: &Path, text: &str) -> Result<Playbook, Vec<Problem>> {
+    check::read(file, text)
+}
 
 /// A playbook as it was read; every name still carries its place, for problems found later.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,3 +147,6 @@ pub enum ReportFormat {
     /// A user's own Tera template, by its file.
     Template(PathBuf),
 }
+
+#[cfg(test)]
+mod tests;

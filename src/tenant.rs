@@ -1,11 +1,32 @@
 //! A tenant: the YAML file without secrets that says where the API is, which actions exist and what may be asked of it.
 //!
 //! This file holds the validated types. Nothing here is optional that a run needs: every default is written where it
-//! is documented. It opens no connection and reads no secret.
+//! is documented. It opens no connection and reads no secret: a file that contains one is refused without showing it.
 
+mod quantity;
+mod names;
+mod address;
+mod columns;
+mod file;
+mod check;
+
+pub use file::schema;
+pub use quantity::show_duration;
+
+pub(crate) use columns::{ColumnEntries, ColumnsFile, read_columns};
+pub(crate) use names::{Name, Word, fold};
+pub(crate) use quantity::{ActTimeout, Deadline, Pause, PollTimeout};
+
+use crate::problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+
+/// Reads a tenant file's text. `file_name` is what problems call the file. All problems are found at once.
+pub fn read(file_name: &str, text: &str) -> Result<Tenant, Vec<Problem>> {
+    check::read(file_name, text)
+}
 
 /// Everything a run needs to know of a tenant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +55,22 @@ pub struct Tenant {
     pub columns: Vec<(String, Columns)>,
 }
 
+impl Tenant {
+    /// The action of exactly this name.
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+
+    /// The action an event file means by this word: without regard to case, spaces, hyphens and underscores. No two
+    /// actions of a tenant are alike in that way.
+    pub fn action_by_word(&self, word: &str) -> Option<&Action> {
+        let word = fold(word);
+        self.actions.iter().find(|action| fold(&action.name) == word)
+    }
+}
+
 /// The two published forms of the API's paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiVersion {
     /// `/ioc/v1/remediation-actions/…`
@@ -80,7 +115,7 @@ pub struct Action {
 }
 
 /// A field of an event that `fill` may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is the event's field of that name")]
 pub enum FillField {
@@ -90,7 +125,7 @@ pub enum FillField {
 }
 
 /// The detail endpoint's `requestType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the API's own two words")]
 pub enum RequestType {
     #[serde(rename = "activityLog")]
@@ -100,7 +135,7 @@ pub enum RequestType {
 }
 
 /// The kinds of event. `FILE`, `PROCESS` and `AGENT` are documented, the others observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the API's own words")]
 pub enum EventType {
@@ -151,6 +186,47 @@ pub struct Statuses {
     pub pending: Vec<String>,
 }
 
+impl Default for Statuses {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            succeeded: words(&["success"]),
+            failed: words(&["failed", "failure", "error"]),
+            pending: words(&["queued", "in progress", "pending"]),
+        }
+    }
+}
+
+impl Statuses {
+    /// What the API's status word means.
+    pub fn meaning(&self, word: &str) -> Meaning {
+        let word = word.trim().to_lowercase();
+        let is_in = |words: &[String]| words.iter().any(|known| known.trim().to_lowercase() == word);
+        if is_in(&self.succeeded) {
+            Meaning::Succeeded
+        } else if is_in(&self.failed) {
+            Meaning::Failed
+        } else if is_in(&self.pending) {
+            Meaning::Pending
+        } else {
+            Meaning::Unlisted
+        }
+    }
+}
+
+/// What a status word says of a remediation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It was carried out.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It is not settled yet.
+    Pending,
+    /// The tenant does not say: it settles nothing.
+    Unlisted,
+}
+
 /// How much may be asked of the API, over acts and polls together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -166,6 +242,19 @@ pub struct Limits {
     pub act_timeout: Duration,
     /// How long a poll may take. Default 20 s.
     pub poll_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: Some(Rate { calls: 300, window: Duration::from_secs(3600) }),
+            keep_free: None,
+            concurrency: 2,
+            batch_size: 50,
+            act_timeout: Duration::from_secs(120),
+            poll_timeout: Duration::from_secs(20),
+        }
+    }
 }
 
 /// So many calls in any window of that length: `300/h`, `50/s`, `100/15m`.
@@ -192,6 +281,18 @@ pub struct Polling {
     pub not_found_grace: Duration,
 }
 
+impl Default for Polling {
+    fn default() -> Self {
+        Self {
+            first_after: Duration::from_secs(15),
+            interval: Duration::from_secs(30),
+            interval_max: Duration::from_secs(600),
+            deadline: Duration::from_secs(4 * 3600),
+            not_found_grace: Duration::from_secs(120),
+        }
+    }
+}
+
 /// A mapping from our field names to the columns of an event file, in file order. Names that are none of the event's
 /// own fields become attributes of that name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -212,25 +313,5 @@ pub enum ColumnSource {
     Constant(String),
 }
 
-/// What a status word means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
-    Succeeded,
-    Failed,
-    Pending,
-    Unlisted,
-}
-impl Statuses {
-    pub fn meaning(&self, word: &str) -> Meaning {
-        let w = word.trim().to_lowercase();
-        if self.succeeded.contains(&w) {
-            Meaning::Succeeded
-        } else if self.failed.contains(&w) {
-            Meaning::Failed
-        } else if self.pending.contains(&w) {
-            Meaning::Pending
-        } else {
-            Meaning::Unlisted
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! From a playbook as it is written to a playbook: what several keys mean together.
+//!
+//! Whatever could be read is checked, also when other parts of the file could not.
+
+use super::file::{ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile};
+use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
+use super::{Step, VarDeclaration};
+use crate::problem::{Place, Problem};
+use crate::tenant::{Word, read_columns};
+use crate::yaml::{AnyText, Entries, Field, Hint, Reader, Spanned, Written, listed};
+use std::collections::HashMap;
+use std::path::Path;
+
+const NOT_YET: &str = "this version of quell does not carry it out, so a file must not promise it: remove it";
+
+const HINTS: [Hint; 13] = [
+    Hint { key: "guards", help: NOT_YET },
+    Hint { key: "protected", help: NOT_YET },
+    Hint { key: "failure_budget", help: NOT_YET },
+    Hint { key: "waves", help: NOT_YET },
+    Hint { key: "promote", help: NOT_YET },
+    Hint { key: "notify", help: NOT_YET },
+    Hint { key: "require_approval", help: NOT_YET },
+    Hint { key: "target", help: NOT_YET },
+    Hint { key: "after", help: NOT_YET },
+    Hint { key: "once", help: NOT_YET },
+    Hint { key: "max_event_age", help: NOT_YET },
+    Hint { key: "allow_failure", help: NOT_YET },
+    Hint { key: "when", help: "a step's filter is called `where`" },
+];
+
+pub(super) fn read(file: &Path, text: &str) -> Result<Playbook, Vec<Problem>> {
+    let reader = Reader::new(&file.display().to_string(), text).with_hints(&HINTS);
+    let parsed = reader.read::<PlaybookFile>().read();
+    let playbook = parsed.and_then(|parsed| playbook(&reader, parsed.value, parsed.place, file, text));
+    reader.finish(playbook)
+}
+
+fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path, text: &str) -> Option<Playbook> {
+    let version = reader.require(parsed.version, "version", place);
+    let name = reader.require(parsed.name, "name", place);
+    let steps = reader.require(parsed.steps, "steps", place).map(|steps| self::steps(reader, steps));
+    let playbook = Playbook {
+        file: file.to_owned(),
+        text: text.into(),
+        name: String::new(),
+        description: parsed.description.value().map(|text| text.0).unwrap_or_default(),
+        tenant: parsed.tenant.read().map(|tenant| tenant.map(|name| name.0.0)),
+        vars: parsed.vars.value().map(|vars| self::vars(reader, vars)).unwrap_or_default(),
+        comment: parsed.comment.read().map(|comment| comment.map(|text| text.0)),
+        events: parsed.events.value().map(|sources| self::sources(reader, sources)).unwrap_or_default(),
+        steps: Vec::new(),
+        limits: parsed.limits.value().map(limits).unwrap_or_default(),
+        polling: parsed.polling.value().map(polling).unwrap_or_default(),
+        reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
+    };
+    version?;
+    Some(Playbook { name: name?.value.0.0, steps: steps?, ..playbook })
+}
+
+fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step> {
+    if files.value.is_empty() {
+        reader.report(files.place, "expected at least one step, found none");
+    }
+    let mut first_lines = HashMap::new();
+    let read = |file: Field<StepFile>| {
+        let Spanned { value: file, place } = file.read()?;
+        let name = reader.require(file.name, "name", place);
+        let action = reader.require(file.action, "action", place);
+        let filter = file.filter.read().map(|filter| filter.map(|AnyText(text)| text));
+        if let Some(filter) = filter.as_ref().filter(|filter| filter.value.trim().is_empty()) {
+            reader.report_help(filter.place, "this filter is empty", "without `where` a step takes every event");
+        }
+        let name = name?.map(|Written(Label(name))| name);
+        if let Some(line) = first_lines.insert(name.value.clone(), name.place.line) {
+            let message = format!("there is a step `{}` already, on line {line}", name.value);
+            reader.report_help(name.place, message, "give each step a name of its own");
+        }
+        Some(Step { name, action: action?.map(|action| action.0.0), filter })
+    };
+    files.value.into_iter().filter_map(read).collect()
+}
+
+fn vars(reader: &Reader<'_>, Entries(entries): Entries<VarFile>) -> Vec<VarDeclaration> {
+    let read = |(name, file): (Spanned<String>, Field<VarFile>)| {
+        if !is_identifier(&name.value) {
+            let message = format!("`{}` cannot be the name of a variable", name.value);
+            reader.report_help(name.place, message, "use letters, digits and `_`, and no digit first");
+        }
+        let file = file.value()?;
+        let required = file.required.value().unwrap_or(false);
+        let default = file.default.read();
+        if let Some(default) = default.as_ref().filter(|_| required) {
+            let message = format!("`{}` is required, so its default is never used", name.value);
+            reader.report_help(default.place, message, "remove `required: true` or `default`");
+        }
+        Some(VarDeclaration { name, required, default: default.map(|text| text.value.0) })
+    };
+    entries.into_iter().filter_map(read).collect()
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>) -> Vec<Source> {
+    let mut stdin_line = None;
+    let read = |file: Field<SourceFile>| {
+        let Spanned { value: file, place } = file.read()?;
+        let columns = file.columns.read().map(|columns| self::columns(reader, columns));
+        let from = match (file.file, file.inline) {
+            (Field::Absent, Field::Absent) | (Field::Read(_) | Field::Refused, Field::Read(_) | Field::Refused) => {
+                reader.report(place, "expected exactly one of `file` and `inline`");
+                return None;
+            }
+            (Field::Absent, inline) => {
+                let events = inline.value()?.into_iter().filter_map(Field::read);
+                SourceFrom::Inline(events.map(|event| event.map(|event| event.0)).collect())
+            }
+            (path, _) => {
+                let path = path.read()?.map(|Written(Word(path))| path);
+                if path.value != "-" {
+                    SourceFrom::File(path)
+                } else {
+                    if let Some(line) = stdin_line.replace(path.place.line) {
+                        let message = format!("standard input is read already, on line {line}");
+                        reader.report_help(path.place, message, "it can be read once only: name a file");
+                    }
+                    SourceFrom::Stdin
+                }
+            }
+        };
+        Some(Source { from, columns, empty_ok: file.empty.is_present() })
+    };
+    files.into_iter().filter_map(read).collect()
+}
+
+fn columns(reader: &Reader<'_>, columns: Spanned<ColumnsFile>) -> Spanned<ColumnsChoice> {
+    let place = columns.place;
+    let value = match columns.value {
+        ColumnsFile::Text(name) => ColumnsChoice::Named(name.0.0),
+        ColumnsFile::Mapping(entries) => {
+            ColumnsChoice::InPlace(read_columns(reader, Spanned { value: entries, place }))
+        }
+    };
+    Spanned { value, place }
+}
+
+fn limits(file: LimitsFile) -> LimitsPatch {
+    LimitsPatch {
+        requests: file.requests.read().map(|rate| rate.map(|rate| rate.0)),
+        keep_free: file.keep_free.read().map(|rate| rate.map(|rate| rate.0)),
+        concurrency: file.concurrency.read().map(|count| count.map(|count| count.0)),
+        batch_size: file.batch_size.read().map(|count| count.map(|count| count.0)),
+        act_timeout: file.act_timeout.read().map(|length| length.map(|length| length.0.0)),
+        poll_timeout: file.poll_timeout.read().map(|length| length.map(|length| length.0.0)),
+    }
+}
+
+fn polling(file: PollingFile) -> PollingPatch {
+    PollingPatch {
+        first_after: file.first_after.read().map(|length| length.map(|length| length.0.0)),
+        interval: file.interval.read().map(|length| length.map(|length| length.0.0)),
+        interval_max: file.interval_max.read().map(|length| length.map(|length| length.0.0)),
+        deadline: file.deadline.read().map(|length| length.map(|length| length.0.0)),
+        not_found_grace: file.not_found_grace.read().map(|length| length.map(|length| length.0.0)),
+    }
+}
+
+fn reports(reader: &Reader<'_>, files: Vec<Field<ReportFile>>) -> Vec<ReportRequest> {
+    let mut first_lines = HashMap::new();
+    let read = |file: Field<ReportFile>| {
+        let request = report(reader, file.read()?)?;
+        if let Some(line) = first_lines.insert(request.path.value.clone(), request.path.place.line) {
+            let message = format!("the report on line {line} is written to this path too");
+            reader.report_help(request.path.place, message, "give each report a path of its own");
+        }
+        Some(request)
+    };
+    files.into_iter().filter_map(read).collect()
+}
+
+fn report(reader: &Reader<'_>, file: Spanned<ReportFile>) -> Option<ReportRequest> {
+    const KINDS: [&str; 6] = ["text", "markdown", "json", "csv", "html", "template"];
+    let Spanned { value: file, place } = file;
+    let fields = [file.text, file.markdown, file.json, file.csv, file.html, file.template];
+    let mut written = KINDS.into_iter().zip(fields).filter(|(_, field)| field.is_present());
+    let (Some((kind, field)), None) = (written.next(), written.next()) else {
+        reader.report_help(place, "expected exactly one kind of report", format!("the kinds are {}", listed(&KINDS)));
+        return None;
+    };
+    let value = field.read().map(|value| value.map(|Written(Word(text))| text));
+    let format = match kind {
+        "text" => ReportFormat::Text,
+        "markdown" => ReportFormat::Markdown,
+        "json" => ReportFormat::Json,
+        "csv" => ReportFormat::Csv,
+        "html" => ReportFormat::Html,
+        _ => {
+            let path = reader.require(file.path, "path", place)?.map(|Written(Word(path))| path);
+            return Some(ReportRequest { format: ReportFormat::Template(value?.value.into()), path });
+        }
+    };
+    if let Some(path) = file.path.read() {
+        let help = format!("write the path as `{kind}: …`");
+        reader.report_help(path.place, "`path` belongs to `template` only", help);
+    }
+    Some(ReportRequest { format, path: value? })
+}

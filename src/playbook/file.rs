@@ -1,0 +1,273 @@
+//! A playbook as it is written, and its JSON Schema: both come from these types.
+
+use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Name, Pause, PollTimeout, Rate, Word};
+use crate::yaml::{AnyText, Count, Entries, Field, FromText, Refusal, Version, Written};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// The JSON Schema (draft 2020-12) of a playbook, for editors and for checks in a pipeline.
+pub fn schema() -> Value {
+    schemars::schema_for!(PlaybookFile).to_value()
+}
+
+/// A playbook: which events, which actions in which steps, under which limits, with which reports.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "quell playbook")]
+pub(super) struct PlaybookFile {
+    /// The version of this file's form.
+    pub(super) version: Field<Version>,
+    /// The playbook's name; it becomes part of every run's name.
+    pub(super) name: Field<Written<Label>>,
+    /// What it is for.
+    #[serde(default)]
+    pub(super) description: Field<AnyText>,
+    /// The tenant's name.
+    #[serde(default)]
+    pub(super) tenant: Field<Written<Name>>,
+    /// Variables that a run may or must be given.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}))]
+    pub(super) vars: Field<Entries<VarFile>>,
+    /// A template over `vars`: the comment of every act.
+    #[serde(default)]
+    pub(super) comment: Field<AnyText>,
+    /// Where events come from.
+    #[serde(default)]
+    pub(super) events: Field<Vec<Field<SourceFile>>>,
+    /// What is done, in this order.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) steps: Field<Vec<Field<StepFile>>>,
+    /// What tightens the tenant's limits.
+    #[serde(default)]
+    pub(super) limits: Field<LimitsFile>,
+    /// What tightens the tenant's polling.
+    #[serde(default)]
+    pub(super) polling: Field<PollingFile>,
+    /// Reports to write at the end.
+    #[serde(default)]
+    pub(super) reports: Field<Vec<Field<ReportFile>>>,
+}
+
+/// A variable that a run may or must be given.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Var")]
+#[schemars(extend("not" = {"required": ["required", "default"], "properties": {"required": {"const": true}}}))]
+pub(super) struct VarFile {
+    /// Whether a run without it is refused.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) required: Field<bool>,
+    /// What stands for it when it is not given.
+    #[serde(default)]
+    pub(super) default: Field<AnyText>,
+}
+
+/// One place that events come from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Source", extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
+pub(super) struct SourceFile {
+    /// A path relative to the playbook's folder, or `-` for standard input.
+    #[serde(default)]
+    pub(super) file: Field<Written<Word>>,
+    /// Events written here.
+    #[serde(default)]
+    pub(super) inline: Field<Vec<Field<InlineEvent>>>,
+    /// One of the tenant's named mappings, or a mapping written here.
+    #[serde(default)]
+    pub(super) columns: Field<ColumnsFile>,
+    /// `ok` when a source without rows is fine.
+    #[serde(default)]
+    pub(super) empty: Field<EmptyFile>,
+}
+
+/// How columns are named.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "quell::ByKind", rename_all = "lowercase")]
+#[schemars(rename = "Columns", untagged)]
+pub(super) enum ColumnsFile {
+    /// One of the tenant's named mappings.
+    Text(Written<Name>),
+    /// A mapping written in place.
+    Mapping(ColumnEntries),
+}
+
+/// `empty: ok`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Empty")]
+pub(super) enum EmptyFile {
+    /// A source without rows is fine.
+    Ok,
+}
+
+/// One action over the events that its filter selects.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Step")]
+pub(super) struct StepFile {
+    /// Unique within the playbook.
+    pub(super) name: Field<Written<Label>>,
+    /// The tenant's action, by name.
+    pub(super) action: Field<Written<Name>>,
+    /// A CEL expression over the event's columns and `vars`.
+    #[serde(default, rename = "where")]
+    pub(super) filter: Field<AnyText>,
+}
+
+/// What tightens the tenant's limits.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Limits")]
+pub(super) struct LimitsFile {
+    /// Fewer calls in any window of that length.
+    #[serde(default)]
+    pub(super) requests: Field<Written<Rate>>,
+    /// More calls left to other users of the subscription.
+    #[serde(default)]
+    pub(super) keep_free: Field<Written<Rate>>,
+    /// Fewer calls in flight at once.
+    #[serde(default)]
+    pub(super) concurrency: Field<Count<1, 256>>,
+    /// Fewer items in one act.
+    #[serde(default)]
+    pub(super) batch_size: Field<Count<1, 200>>,
+    /// A shorter time for an act.
+    #[serde(default)]
+    pub(super) act_timeout: Field<ActTimeout>,
+    /// A shorter time for a poll.
+    #[serde(default)]
+    pub(super) poll_timeout: Field<PollTimeout>,
+}
+
+/// What tightens the tenant's polling.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Polling")]
+pub(super) struct PollingFile {
+    /// A longer time before the first poll.
+    #[serde(default)]
+    pub(super) first_after: Field<Pause>,
+    /// A longer time before the second poll.
+    #[serde(default)]
+    pub(super) interval: Field<Pause>,
+    /// A longer pause between polls.
+    #[serde(default)]
+    pub(super) interval_max: Field<Pause>,
+    /// A shorter time to the last poll.
+    #[serde(default)]
+    pub(super) deadline: Field<Deadline>,
+    /// A shorter time in which "not found" is expected.
+    #[serde(default)]
+    pub(super) not_found_grace: Field<Pause>,
+}
+
+/// A report to write at the end: one format and its path, or a template and a path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Report", extend("oneOf" = [
+    {"required": ["text"]}, {"required": ["markdown"]}, {"required": ["json"]}, {"required": ["csv"]},
+    {"required": ["html"]}, {"required": ["template"]},
+]))]
+#[schemars(extend("dependentRequired" = {"template": ["path"], "path": ["template"]}))]
+pub(super) struct ReportFile {
+    /// Path of a report as plain text.
+    #[serde(default)]
+    pub(super) text: Field<Written<Word>>,
+    /// Path of a report as Markdown.
+    #[serde(default)]
+    pub(super) markdown: Field<Written<Word>>,
+    /// Path of a report as JSON.
+    #[serde(default)]
+    pub(super) json: Field<Written<Word>>,
+    /// Path of a report as CSV.
+    #[serde(default)]
+    pub(super) csv: Field<Written<Word>>,
+    /// Path of a report as HTML.
+    #[serde(default)]
+    pub(super) html: Field<Written<Word>>,
+    /// A template of one's own, by its file.
+    #[serde(default)]
+    pub(super) template: Field<Written<Word>>,
+    /// Where the template's text goes.
+    #[serde(default)]
+    pub(super) path: Field<Written<Word>>,
+}
+
+/// The name of a playbook or step: it becomes part of other names and of lines that people type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label(pub(super) String);
+
+impl Label {
+    const CHARS_MAX: usize = 64;
+}
+
+impl FromText for Label {
+    fn expected() -> String {
+        "a name of letters, digits, `-` and `_`".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let is_label = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        match is_label {
+            true if text.len() > Self::CHARS_MAX => {
+                Err(Refusal::Because(format!("a name has at most {} characters", Self::CHARS_MAX)))
+            }
+            true => Ok(Self(text.to_owned())),
+            false => Err(Refusal::SomethingElse),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": Self::CHARS_MAX})
+    }
+}
+
+/// An event that is written in the playbook. Numbers that JSON would write in another way stay text, so nothing of an
+/// id is lost.
+#[derive(Debug)]
+pub(super) struct InlineEvent(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for InlineEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InlineEventVisitor)
+    }
+}
+
+struct InlineEventVisitor;
+
+impl<'de> Visitor<'de> for InlineEventVisitor {
+    type Value = InlineEvent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InlineEvent, A::Error> {
+        let mut event = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            event.insert(name, value);
+        }
+        Ok(InlineEvent(event))
+    }
+}
+
+impl JsonSchema for InlineEvent {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "event".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({"type": "object"})
+    }
+}
