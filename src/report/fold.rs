@@ -1,0 +1,409 @@
+//! Facts folded into endings: what became of each item, and what the run cost.
+//!
+//! The fold believes the facts and nothing else; it never guesses which id is whose. A fact that contradicts the plan or
+//! an earlier fact is a [`FoldError`] with its number, for a report over a journal that cannot be true would be a lie.
+
+use super::totals::{Outcomes, Totals};
+use super::words;
+use crate::engine::Outcome;
+use crate::engine::fact::{BatchId, Fact, ItemId, NotCarriedOut, PairedBy, RemediationRef, Settled, What};
+use crate::plan::PlanHeader;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// All endings of a run, by item, and its totals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// One for each item, in item order.
+    pub endings: Vec<Ending>,
+    /// What they add up to.
+    pub totals: Totals,
+}
+
+/// What became of one item. Texts that repeat are stored once for the whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its final or present outcome.
+    pub outcome: Outcome,
+    /// Why, where the outcome does not say it: our words.
+    pub reason: Option<Arc<str>>,
+    /// The remediation that was proved to be its own.
+    pub remediation: Option<Remediation>,
+    /// How the two were tied together.
+    pub paired_by: Option<PairedBy>,
+    /// The API's latest status word as it came; `HTTP 400` for a rejected item.
+    pub status: Option<Arc<str>>,
+    /// The API's words on it.
+    pub status_message: Option<Arc<str>>,
+    /// The last batch that it was sent in.
+    pub batch: Option<BatchId>,
+}
+
+/// A remediation and its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remediation {
+    /// Where in the answers the id stands.
+    pub of: RemediationRef,
+    /// The id as it came; never empty.
+    pub id: Arc<str>,
+}
+
+/// A fact that cannot be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("fact {fact} of the run {what}; the journal does not fit the plan")]
+pub struct FoldError {
+    /// The fact's number, from 1; 0 for the plan itself.
+    pub fact: u64,
+    /// What is wrong with it.
+    pub what: Oddity,
+}
+
+/// See [`FoldError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Oddity {
+    #[error("names item {0}, which the plan does not have")]
+    Item(u32),
+    #[error("names step {0}, which the plan does not have")]
+    Step(u16),
+    #[error("names target {0}, which the plan does not have")]
+    Target(u32),
+    #[error("names batch {0}, which was never sent")]
+    Batch(u32),
+    #[error("names id {index} of batch {batch}, which the answer does not have")]
+    Remediation { batch: u32, index: u16 },
+    #[error("sends batch {0} again")]
+    BatchAgain(u32),
+    #[error("sends item {item} again, which batch {batch} may have carried out")]
+    ItemAgain { item: u32, batch: u32 },
+    #[error("answers batch {0} again")]
+    AnswerAgain(u32),
+    #[error("settles item {0}, which was not sent")]
+    NeverSent(u32),
+}
+
+/// Folds a run's facts, in their order, over its items' steps and targets, in item order.
+pub fn fold(
+    header: &PlanHeader,
+    steps_and_targets: impl Iterator<Item = (u16, u32)>,
+    facts: impl Iterator<Item = Fact>,
+) -> Result<Folded, FoldError> {
+    let mut state = State::new(header, steps_and_targets)?;
+    for (number, fact) in (1..).zip(facts) {
+        state.apply(fact).map_err(|what| FoldError { fact: number, what })?;
+    }
+    Ok(state.finish(header))
+}
+
+/// What is known while folding.
+struct State {
+    steps: usize,
+    targets: u32,
+    items: Vec<Item>,
+    batches: HashMap<u32, Batch>,
+    /// The earliest step that did not succeed, by target.
+    barred: HashMap<u32, u16>,
+    totals: Totals,
+    texts: Texts,
+}
+
+struct Item {
+    step: u16,
+    target: u32,
+    batch: Option<BatchId>,
+    life: Life,
+    of: Option<RemediationRef>,
+    by: Option<PairedBy>,
+    status: Option<Arc<str>>,
+    message: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Pending,
+    /// Sent before, surely not carried out, pending again.
+    Returned(NotCarriedOut),
+    Sent,
+    Accepted,
+    Rejected(u16),
+    Unanswered,
+    Settled(Settled),
+}
+
+struct Batch {
+    items: Vec<ItemId>,
+    answered: bool,
+    ids: Vec<Arc<str>>,
+    /// The last word seen of each id.
+    statuses: Vec<Option<Arc<str>>>,
+}
+
+impl State {
+    fn new(header: &PlanHeader, steps_and_targets: impl Iterator<Item = (u16, u32)>) -> Result<Self, FoldError> {
+        let steps = header.steps.len();
+        let mut targets = 0;
+        let mut items = Vec::new();
+        for (step, target) in steps_and_targets {
+            if usize::from(step) >= steps {
+                return Err(FoldError { fact: 0, what: Oddity::Step(step) });
+            }
+            targets = targets.max(target.saturating_add(1));
+            let (life, none) = (Life::Pending, None);
+            items.push(Item { step, target, batch: none, life, of: None, by: None, status: None, message: None });
+        }
+        let (totals, texts) = (Totals::default(), Texts::default());
+        Ok(Self { steps, targets, items, batches: HashMap::new(), barred: HashMap::new(), totals, texts })
+    }
+
+    fn apply(&mut self, fact: Fact) -> Result<(), Oddity> {
+        self.totals.first.get_or_insert(fact.at);
+        self.totals.last = Some(fact.at);
+        self.totals.ended = matches!(fact.what, What::Ended { .. });
+        match fact.what {
+            What::Started | What::Resumed => self.totals.stopped = None,
+            What::Submitting { batch, step, event_type: _, items } => self.submitting(batch, step, items)?,
+            What::Accepted { batch, ids } => self.accepted(batch, ids)?,
+            What::Rejected { batch, status, message } => self.answered(batch, Life::Rejected(status), &message)?,
+            What::Returned { batch, why, message } => self.answered(batch, Life::Returned(why), &message)?,
+            What::Unanswered { batch, message } => self.answered(batch, Life::Unanswered, &message)?,
+            What::Seen { of, status } => {
+                let status = self.texts.keep(&status);
+                *self.status_of(of)? = Some(status);
+            }
+            What::Paired { of, item, by } => {
+                self.status_of(of)?;
+                let item = self.item(item)?;
+                (item.of, item.by) = (Some(of), Some(by));
+            }
+            What::Settled { item, outcome, of, by, status, message } => {
+                self.settled(item, outcome, of, by, status.as_deref(), message.as_deref())?;
+            }
+            What::Barred { target, step } => self.barred(target, step)?,
+            What::Stopping { why } => self.totals.stopped = Some(why),
+            What::Tallied { gets, throttled } => {
+                self.totals.gets += u64::from(gets);
+                self.totals.throttled += u64::from(throttled);
+            }
+            What::Ended { complete } => self.totals.complete = complete,
+        }
+        Ok(())
+    }
+
+    fn submitting(&mut self, batch: BatchId, step: u16, items: Vec<ItemId>) -> Result<(), Oddity> {
+        if usize::from(step) >= self.steps {
+            return Err(Oddity::Step(step));
+        }
+        if self.batches.contains_key(&batch.0) {
+            return Err(Oddity::BatchAgain(batch.0));
+        }
+        for &id in &items {
+            let item = self.item(id)?;
+            match (item.life, item.batch) {
+                (Life::Pending | Life::Returned(_), _) | (_, None) => {}
+                (_, Some(before)) => return Err(Oddity::ItemAgain { item: id.0, batch: before.0 }),
+            }
+            (item.batch, item.life, item.message) = (Some(batch), Life::Sent, None);
+        }
+        self.totals.posts += 1;
+        self.batches.insert(batch.0, Batch { items, answered: false, ids: Vec::new(), statuses: Vec::new() });
+        Ok(())
+    }
+
+    fn accepted(&mut self, batch: BatchId, ids: Vec<String>) -> Result<(), Oddity> {
+        self.answered(batch, Life::Accepted, "")?;
+        let known = self.batches.get_mut(&batch.0).ok_or(Oddity::Batch(batch.0))?;
+        known.statuses = vec![None; ids.len()];
+        known.ids = ids.into_iter().map(Arc::from).collect();
+        Ok(())
+    }
+
+    /// An act's answer, or that there is none: it holds for all items of the batch that have not settled already.
+    fn answered(&mut self, batch: BatchId, life: Life, message: &str) -> Result<(), Oddity> {
+        let known = self.batches.get_mut(&batch.0).ok_or(Oddity::Batch(batch.0))?;
+        if std::mem::replace(&mut known.answered, true) {
+            return Err(Oddity::AnswerAgain(batch.0));
+        }
+        let message = (!message.is_empty()).then(|| self.texts.keep(message));
+        for id in &known.items {
+            let item = self.items.get_mut(id.0 as usize).ok_or(Oddity::Item(id.0))?;
+            if item.life == Life::Sent {
+                (item.life, item.message) = (life, message.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The first terminal outcome stays: a later one only replaces what a poll may still change.
+    fn settled(
+        &mut self,
+        id: ItemId,
+        outcome: Settled,
+        of: Option<RemediationRef>,
+        by: Option<PairedBy>,
+        status: Option<&str>,
+        message: Option<&str>,
+    ) -> Result<(), Oddity> {
+        let status = status.map(|text| self.texts.keep(text));
+        let message = message.map(|text| self.texts.keep(text));
+        if let Some(of) = of {
+            let seen = self.status_of(of)?;
+            if status.is_some() {
+                seen.clone_from(&status);
+            }
+        }
+        let item = self.item(id)?;
+        match item.life {
+            Life::Pending | Life::Returned(_) => return Err(Oddity::NeverSent(id.0)),
+            Life::Sent | Life::Accepted | Life::Settled(Settled::StillQueued | Settled::TimedOut) => {}
+            Life::Rejected(_) | Life::Unanswered | Life::Settled(_) => return Ok(()),
+        }
+        item.life = Life::Settled(outcome);
+        item.of = of.or(item.of);
+        item.by = by.or(item.by);
+        (item.status, item.message) = (status, message);
+        Ok(())
+    }
+
+    fn barred(&mut self, target: u32, step: u16) -> Result<(), Oddity> {
+        if target >= self.targets {
+            return Err(Oddity::Target(target));
+        }
+        if usize::from(step) >= self.steps {
+            return Err(Oddity::Step(step));
+        }
+        let first = self.barred.entry(target).or_insert(step);
+        *first = step.min(*first);
+        Ok(())
+    }
+
+    fn item(&mut self, id: ItemId) -> Result<&mut Item, Oddity> {
+        self.items.get_mut(id.0 as usize).ok_or(Oddity::Item(id.0))
+    }
+
+    /// The last status word of a remediation; that the remediation exists is checked on the way.
+    fn status_of(&mut self, of: RemediationRef) -> Result<&mut Option<Arc<str>>, Oddity> {
+        let batch = self.batches.get_mut(&of.batch.0).ok_or(Oddity::Batch(of.batch.0))?;
+        let odd = Oddity::Remediation { batch: of.batch.0, index: of.index };
+        batch.statuses.get_mut(usize::from(of.index)).ok_or(odd)
+    }
+
+    fn finish(mut self, header: &PlanHeader) -> Folded {
+        let items = std::mem::take(&mut self.items);
+        let mut outcomes = Outcomes::default();
+        let endings = items.into_iter().map(|item| {
+            let ending = self.ending(item, header);
+            outcomes.add(ending.outcome);
+            ending
+        });
+        let endings = endings.collect();
+        self.totals.outcomes = outcomes;
+        Folded { endings, totals: self.totals }
+    }
+
+    fn ending(&mut self, item: Item, header: &PlanHeader) -> Ending {
+        let outcome = outcome_of(item.life);
+        let status = self.status_at_end(&item, outcome);
+        let (message, reason) = self.words(&item, status.as_deref(), header);
+        let remediation = item.of.and_then(|of| {
+            let id = self.batches.get(&of.batch.0)?.ids.get(usize::from(of.index))?;
+            (!id.is_empty()).then(|| Remediation { of, id: id.clone() })
+        });
+        let reason = reason.map(|text| self.texts.keep(&text));
+        let paired_by = item.by;
+        Ending { outcome, reason, remediation, paired_by, status, status_message: message, batch: item.batch }
+    }
+
+    /// A word that was seen after an item settled for the time being is newer than the one it settled with.
+    fn status_at_end(&mut self, item: &Item, outcome: Outcome) -> Option<Arc<str>> {
+        if let Life::Rejected(status) = item.life {
+            return Some(self.texts.keep(&format!("HTTP {status}")));
+        }
+        let may_change = matches!(outcome, Outcome::Open | Outcome::StillQueued | Outcome::TimedOut);
+        let seen = item.of.filter(|_| may_change).and_then(|of| self.status_of(of).ok()?.clone());
+        seen.or_else(|| item.status.clone())
+    }
+
+    /// The API's words and ours. A message that came with a status word is the API's, one without is our reason.
+    fn words(&self, item: &Item, status: Option<&str>, header: &PlanHeader) -> (Option<Arc<str>>, Option<String>) {
+        let api = item.message.clone();
+        let batch = item.batch.map_or(0, |batch| batch.0);
+        match item.life {
+            Life::Pending | Life::Returned(_) => (None, Some(self.why_not_started(item, header))),
+            Life::Sent => (None, Some(format!("sent in batch {batch}, its answer is still awaited"))),
+            Life::Accepted => (None, Some(format!("accepted in batch {batch}, not settled yet"))),
+            Life::Rejected(_) => (api, Some(format!("the API refused batch {batch}; it was not carried out"))),
+            Life::Unanswered => {
+                let seen = api.map(|text| format!(": {text}")).unwrap_or_default();
+                (None, Some(format!("sent in batch {batch}, no readable answer came{seen}")))
+            }
+            Life::Settled(outcome) => match (item.status.is_some(), api) {
+                (false, Some(reason)) => (None, Some(reason.to_string())),
+                (_, api) => (api, settled_reason(outcome, status)),
+            },
+        }
+    }
+
+    fn why_not_started(&self, item: &Item, header: &PlanHeader) -> String {
+        let barred = self.barred.get(&item.target).filter(|&&step| step < item.step);
+        if let Some(step) = barred.and_then(|&step| header.steps.get(usize::from(step))) {
+            return format!("step `{}` did not succeed on this target", step.name);
+        }
+        let stopped = match (self.totals.stopped, self.totals.ended) {
+            (Some(why), _) => format!("the run stopped before it: {}", words::stop_reason(why)),
+            (None, true) => "the run stopped before it".to_owned(),
+            (None, false) => "the run has not reached it".to_owned(),
+        };
+        match (item.life, item.batch) {
+            (Life::Returned(why), Some(batch)) => {
+                let seen = item.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                let why = words::not_carried_out(why);
+                format!("{stopped}; batch {} was not carried out, {why}{seen}", batch.0)
+            }
+            _ => stopped,
+        }
+    }
+}
+
+fn outcome_of(life: Life) -> Outcome {
+    match life {
+        Life::Pending | Life::Returned(_) => Outcome::NotStarted,
+        Life::Sent | Life::Accepted => Outcome::Open,
+        Life::Rejected(_) => Outcome::Rejected,
+        Life::Unanswered => Outcome::Unknown,
+        Life::Settled(Settled::Succeeded) => Outcome::Succeeded,
+        Life::Settled(Settled::Failed) => Outcome::Failed,
+        Life::Settled(Settled::StillQueued) => Outcome::StillQueued,
+        Life::Settled(Settled::TimedOut) => Outcome::TimedOut,
+        Life::Settled(Settled::Unknown) => Outcome::Unknown,
+        Life::Settled(Settled::Unmatched) => Outcome::Unmatched,
+    }
+}
+
+fn settled_reason(outcome: Settled, status: Option<&str>) -> Option<String> {
+    match (outcome, status) {
+        (Settled::Succeeded | Settled::Failed, _) => None,
+        (Settled::StillQueued, _) => Some("the deadline passed while the API still called it pending".to_owned()),
+        (Settled::TimedOut, Some(_)) => Some("the deadline passed with a status word that no list has".to_owned()),
+        (Settled::TimedOut, None) => Some("the deadline passed without a status".to_owned()),
+        (Settled::Unknown, _) => Some("it was sent, and nothing readable says what became of it".to_owned()),
+        (Settled::Unmatched, _) => Some("it was accepted, and no id can be told to be its own".to_owned()),
+    }
+}
+
+/// Each text once.
+#[derive(Default)]
+struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    fn keep(&mut self, text: &str) -> Arc<str> {
+        if let Some(kept) = self.0.get(text) {
+            return kept.clone();
+        }
+        let kept: Arc<str> = text.into();
+        self.0.insert(kept.clone());
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The terminal's summary, understood at a glance: one verdict line, what needs a person, what to do next.
+//!
+//! No escape code is written unless colour is asked for, colour never carries what the words do not say, and all foreign
+//! text is made inert.
+
+use super::pick::{self, Limits, Picked};
+use super::totals::RowsWithoutItem;
+use super::view::{ItemView, RowView, RunView};
+use super::words::{self, Tone, count};
+use super::{ReportError, Source, inert};
+use crate::engine::Outcome;
+use std::io::Write;
+
+/// How many items that need a person, and how many rows without item, are shown.
+const SHOWN_MAX: usize = 20;
+/// How many characters of a reason are shown.
+const REASON_CHARACTERS_MAX: usize = 160;
+
+/// Whether to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// No escape codes at all: files, pipes.
+    Never,
+    /// A terminal that shows them.
+    Always,
+}
+
+/// Writes the summary.
+pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<(), ReportError> {
+    let picked = Picked::of(source, Limits { needs_person_max: SHOWN_MAX, others_max: 0 })?;
+    let verdict = Verdict::of(&picked);
+    let paint = Paint(colour);
+    let id = inert::terminal(&source.run.id);
+    writeln!(out, "{id}: {} (exit code {})", paint.tone(verdict.tone, &verdict.words), source.exit_code)?;
+    run(source, out)?;
+    counts(&picked, paint, out)?;
+    needs_person(source, &picked, paint, out)?;
+    rows_without_item(source, out)?;
+    if let Some(next) = verdict.next(&source.run.id) {
+        writeln!(out, "\nnext: {}", inert::terminal(&next))?;
+    }
+    Ok(())
+}
+
+/// How the run stands, in one line.
+pub(super) struct Verdict {
+    pub(super) tone: Tone,
+    pub(super) words: String,
+    next: Option<&'static str>,
+}
+
+impl Verdict {
+    /// The worst that holds, in the order of the exit codes.
+    pub(super) fn of(picked: &Picked<'_>) -> Self {
+        let (summary, totals) = (&picked.summary, &picked.summary.totals);
+        let n = |outcome| u64::from(totals.outcomes.of(outcome));
+        let items = count(summary.items, "item");
+        let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
+        let goes_on = (!totals.complete).then_some("quell resume");
+        let may_settle = (n(Outcome::StillQueued) + n(Outcome::TimedOut) > 0).then_some("quell poll");
+        let (tone, words) = match () {
+            () if n(Outcome::Unknown) + n(Outcome::Unmatched) > 0 => {
+                let of = [(Outcome::Unknown, n(Outcome::Unknown)), (Outcome::Unmatched, n(Outcome::Unmatched))];
+                let of = of.into_iter().filter(|&(_, n)| n > 0).map(|(of, n)| format!("{n} {}", words::outcome(of)));
+                (Tone::Bad, format!("a person must look, of {items} {}", of.collect::<Vec<_>>().join(" and ")))
+            }
+            () if !totals.complete => {
+                let why = match (totals.stopped, totals.ended) {
+                    (Some(why), _) => format!("stopped early, {}", words::stop_reason(why)),
+                    (None, true) => "stopped early".to_owned(),
+                    (None, false) => "still going on or interrupted".to_owned(),
+                };
+                (Tone::Bad, format!("{why}; {} of {items} succeeded", n(Outcome::Succeeded)))
+            }
+            () if summary.items == 0 => (Tone::Good, "nothing to do, no row became an item".to_owned()),
+            () if good == summary.items => (Tone::Good, all_well(n(Outcome::Succeeded), n(Outcome::Skipped))),
+            () if good + n(Outcome::StillQueued) == summary.items => {
+                (Tone::Neutral, format!("finished well, {} of {items} still queued", n(Outcome::StillQueued)))
+            }
+            () => (Tone::Bad, format!("finished, {} of {items} did not succeed", summary.items - good)),
+        };
+        Self { tone, words, next: goes_on.or(may_settle) }
+    }
+
+    /// The command that goes on from here.
+    fn next(&self, run: &str) -> Option<String> {
+        self.next.map(|command| format!("{command} {run}"))
+    }
+}
+
+fn all_well(succeeded: u64, skipped: u64) -> String {
+    match (succeeded, skipped) {
+        (1, 0) => "the one item succeeded".to_owned(),
+        (all, 0) => format!("all {} succeeded", count(all, "item")),
+        (0, all) => format!("nothing to do, {} skipped", count(all, "item")),
+        (succeeded, skipped) => format!("{} succeeded, {skipped} skipped", count(succeeded, "item")),
+    }
+}
+
+fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    let view = RunView::of(source);
+    let totals = &source.folded.totals;
+    let simulated = if view.simulated { "; simulated, no real tenant was touched" } else { "" };
+    let tenant = format!("{} at {}{simulated}", view.tenant, view.base_url);
+    let took = match (totals.first, totals.last) {
+        (Some(first), Some(last)) => words::duration(last.0.saturating_sub(first.0)),
+        _ => "nothing happened yet".to_owned(),
+    };
+    let ended = view.ended.as_deref().unwrap_or("no end recorded");
+    let calls = format!(
+        "{}, {}, {} refused for a limit",
+        count(totals.posts, "act"),
+        count(totals.gets, "poll"),
+        totals.throttled
+    );
+    writeln!(out)?;
+    for (name, value) in [
+        (
+            "playbook",
+            [view.playbook, view.description].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": "),
+        ),
+        ("tenant", tenant),
+        ("comment", view.comment.to_owned()),
+        ("took", format!("{took}, from {} to {ended}", view.started)),
+        ("calls", calls),
+    ] {
+        if !value.is_empty() {
+            writeln!(out, "  {name:9} {}", inert::terminal(&value))?;
+        }
+    }
+    Ok(())
+}
+
+fn counts(picked: &Picked<'_>, paint: Paint, out: &mut dyn Write) -> Result<(), ReportError> {
+    let summary = &picked.summary;
+    let (items, rows) = (count(summary.items, "item"), count(summary.rows, "row"));
+    writeln!(out, "\n{items} from {} of {rows}", summary.rows_with_item)?;
+    for (outcome, n) in summary.totals.outcomes.iter().filter(|&(_, n)| n > 0) {
+        writeln!(out, "  {n:7} {}", paint.tone(words::tone(outcome), words::outcome(outcome)))?;
+    }
+    if summary.rows_without_item.all() > 0 {
+        let without = summary.rows_without_item;
+        writeln!(out, "{} without item: {}", count(without.all(), "row"), by_reason(without))?;
+    }
+    Ok(())
+}
+
+/// The kinds of rows without item that there are, in a few words.
+pub(super) fn by_reason(rows: RowsWithoutItem) -> String {
+    let kinds = [
+        (rows.duplicate, "duplicate"),
+        (rows.not_selected, "selected by no step"),
+        (rows.refused, "refused"),
+        (rows.other, "for other reasons"),
+    ];
+    let kinds = kinds.into_iter().filter(|&(n, _)| n > 0);
+    kinds.map(|(n, kind)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ")
+}
+
+fn needs_person(
+    source: &Source<'_>,
+    picked: &Picked<'_>,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    if picked.needs_person.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nneeds a person:")?;
+    for item in pick::views(source, &picked.needs_person)? {
+        let outcome = paint.tone(words::tone(item.outcome), words::outcome(item.outcome));
+        writeln!(out, "  {outcome}  {}", place(&item))?;
+        let because = item.because();
+        if !because.is_empty() {
+            writeln!(out, "    {}", inert::shorten(&inert::terminal(&because), REASON_CHARACTERS_MAX))?;
+        }
+        if let Some(id) = item.remediation_id {
+            writeln!(out, "    remediation {}", inert::terminal(id))?;
+        }
+    }
+    left_out(source, picked.needs_person_left_out(), out)
+}
+
+fn place(item: &ItemView<'_, ()>) -> String {
+    let step = if item.step == item.action { item.step.to_owned() } else { format!("{} ({})", item.step, item.action) };
+    let all = format!(
+        "row {} ({}:{}), step {step}, agent {}, event {}",
+        item.row, item.file, item.line, item.agent_id, item.event_id
+    );
+    inert::terminal(&all).into_owned()
+}
+
+fn rows_without_item(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    let (shown, more) = pick::first_rows(source, SHOWN_MAX);
+    if shown.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nrows without item:")?;
+    for row in shown {
+        let row = RowView::of(source, row)?;
+        let byte = row.byte.map(|byte| format!(", byte {byte}")).unwrap_or_default();
+        let line = format!("row {} ({}:{}{byte}): {}", row.row, row.file, row.line, row.reason);
+        writeln!(out, "  {}", inert::shorten(&inert::terminal(&line), REASON_CHARACTERS_MAX))?;
+    }
+    left_out(source, more as u64, out)
+}
+
+fn left_out(source: &Source<'_>, more: u64, out: &mut dyn Write) -> Result<(), ReportError> {
+    if more > 0 {
+        let whole = pick::everything_is_in(source).unwrap_or_else(|| "the JSON and CSV reports".to_owned());
+        writeln!(out, "  and {more} more: all are in {}", inert::terminal(&whole))?;
+    }
+    Ok(())
+}
+
+/// Colours of the basic set, readable on dark and light.
+#[derive(Clone, Copy)]
+struct Paint(Colour);
+
+impl Paint {
+    fn tone(self, tone: Tone, words: &str) -> String {
+        match (self.0, tone) {
+            (Colour::Never, _) => words.to_owned(),
+            (Colour::Always, Tone::Good) => format!("\u{1b}[32m{words}\u{1b}[0m"),
+            (Colour::Always, Tone::Bad) => format!("\u{1b}[1;31m{words}\u{1b}[0m"),
+            (Colour::Always, Tone::Neutral) => format!("\u{1b}[33m{words}\u{1b}[0m"),
+        }
+    }
+}
