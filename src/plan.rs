@@ -3,6 +3,8 @@
 //!
 //! It reads no file and asks nobody; readers hand it what they read.
 
+pub mod filter;
+
 use crate::events::Event;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
 use serde::{Deserialize, Serialize};
