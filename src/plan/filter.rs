@@ -9,6 +9,7 @@ mod check;
 mod row;
 mod scan;
 
+pub(crate) use check::nearest;
 pub use row::{ColumnReader, Row};
 
 use cel::common::ast::SourceInfo;
