@@ -72,8 +72,9 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let (limits, polling) = settings::tightened(&request.work, request.tenant, &origin, &mut problems);
     check_tenant(&request, &origin, &mut problems);
     let Request { work, tenant, events, partial, simulated, .. } = request;
-    let steps = ready_steps(&work, tenant, &events, &vars, &origin, &mut problems);
+    let steps = compiled_steps(&work, tenant, &events, &vars, &origin, &mut problems);
     check_columns(&steps, &events, &origin, &mut problems);
+    let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
     let Events { sources, rows: all_events, refused, .. } = events;
@@ -225,14 +226,14 @@ fn check_tenant(request: &Request<'_>, origin: &Origin, problems: &mut Problems)
     }
 }
 
-fn ready_steps(
+fn compiled_steps(
     work: &Work<'_>,
     tenant: &Tenant,
     events: &Events,
     vars: &BTreeMap<String, String>,
     origin: &Origin,
     problems: &mut Problems,
-) -> Vec<ReadyStep> {
+) -> Vec<CompiledStep> {
     let wanted: Vec<Wanted<'_>> = match work {
         Work::Playbook(playbook) => playbook.steps.iter().map(Wanted::from_step).collect(),
         Work::AdHoc(ad_hoc) => {
@@ -253,7 +254,7 @@ fn ready_steps(
         problems.push(origin.problem(wanted[STEPS_MAX].action_place, "--action", message, None));
         return Vec::new();
     }
-    wanted.into_iter().filter_map(|step| step.ready(tenant, vars, origin, problems)).collect()
+    wanted.into_iter().map(|step| step.compile(tenant, vars, origin, problems)).collect()
 }
 
 /// A step as it was asked for.
@@ -283,13 +284,13 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn ready(
+    fn compile(
         self,
         tenant: &Tenant,
         vars: &BTreeMap<String, String>,
         origin: &Origin,
         problems: &mut Problems,
-    ) -> Option<ReadyStep> {
+    ) -> CompiledStep {
         let action = tenant.actions.iter().position(|action| action.name == self.action);
         if action.is_none() {
             let near = super::filter::nearest(self.action, tenant.actions.iter().map(|action| action.name.as_str()));
@@ -308,13 +309,21 @@ impl<'a> Wanted<'a> {
                 }
             },
         };
-        let index = action?;
-        Some(ReadyStep {
-            name: self.name.to_owned(),
-            action: tenant.actions[index].clone(),
-            action_index: index,
-            filter,
-        })
+        CompiledStep { name: self.name.to_owned(), action, filter }
+    }
+}
+
+/// A step as far as it could be made; what is missing is a problem already.
+struct CompiledStep {
+    name: String,
+    action: Option<usize>,
+    filter: Option<(String, Place, Filter)>,
+}
+
+impl CompiledStep {
+    fn ready(self, actions: &[Action]) -> Option<ReadyStep> {
+        let index = self.action?;
+        Some(ReadyStep { name: self.name, action: actions[index].clone(), action_index: index, filter: self.filter })
     }
 }
 
@@ -323,7 +332,7 @@ fn names_of(actions: &[Action]) -> String {
 }
 
 /// A column that no row has is a mistake in the filter; one that only some rows have is null in the others.
-fn check_columns(steps: &[ReadyStep], events: &Events, origin: &Origin, problems: &mut Problems) {
+fn check_columns(steps: &[CompiledStep], events: &Events, origin: &Origin, problems: &mut Problems) {
     let filters = || steps.iter().filter_map(|step| step.filter.as_ref());
     let missing = ColumnReader::new(filters().map(|(_, _, filter)| filter)).missing(&events.rows);
     if missing.is_empty() || events.rows.is_empty() {

@@ -26,12 +26,14 @@ struct Entry {
 /// Finds all repeats among what was chosen.
 pub(super) fn find(chosen: &[Chosen], events: &[Event]) -> Repeats {
     let mut entries: Vec<Entry> = Vec::with_capacity(chosen.len());
-    let mut last = (u32::MAX, [0; 16]);
+    let mut last: Option<(u32, [u8; 16])> = None;
     for (index, one) in (0_u32..).zip(chosen) {
-        if last.0 != one.event {
-            last = (one.event, identity(&events[one.event as usize]));
-        }
-        entries.push(Entry { event: last.1, step: one.step, index });
+        let event = match last {
+            Some((event, identity)) if event == one.event => identity,
+            _ => identity(&events[one.event as usize]),
+        };
+        last = Some((one.event, event));
+        entries.push(Entry { event, step: one.step, index });
     }
     entries.sort_unstable();
     let mut repeats = Repeats::default();

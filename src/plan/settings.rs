@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a comment may be, in characters, once its variables are put in.
-pub const COMMENT_CHARS_MAX: usize = 400;
+const COMMENT_CHARS_MAX: usize = 400;
 /// How long a comment's template may be, in bytes.
 const TEMPLATE_BYTES_MAX: usize = 2_000;
 
@@ -107,6 +107,7 @@ fn render(template: &str, vars: &BTreeMap<String, String>) -> Result<String, Wro
     rendered.map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let first = first.split(". Available").next().unwrap_or_default();
         let names: Vec<String> = vars.keys().map(|name| format!("vars.{name}")).collect();
         let help = (!names.is_empty()).then(|| format!("a comment may use {}", names.join(", ")));
         (format!("the comment cannot be made: {}", first.chars().take(200).collect::<String>()), help)

@@ -18,7 +18,7 @@ const ITEMS_SHOWN_MAX: usize = 50;
 const REASONS_SHOWN_MAX: usize = 20;
 const ROWS_OF_REASON_SHOWN_MAX: usize = 5;
 /// How long one text from a file may be where it is shown, in characters.
-const TEXT_CHARS_MAX: usize = 200;
+const TEXT_CHARS_MAX: usize = 400;
 
 /// The plan as text for a terminal, without colour.
 pub fn text(plan: &Plan) -> String {
@@ -48,7 +48,11 @@ pub fn text(plan: &Plan) -> String {
 /// The plan as Markdown.
 pub fn markdown(plan: &Plan) -> String {
     let header = &plan.header;
-    let mut out = format!("### quell plan: {} on {}\n\n", escaped(&header.playbook), escaped(&header.tenant.name));
+    let mut out = format!(
+        "### quell plan: {} on {}\n\n",
+        escaped(&inert(&header.playbook)),
+        escaped(&inert(&header.tenant.name))
+    );
     for (name, value) in facts(plan) {
         out += &format!("- **{name}:** {}\n", escaped(&value));
     }
@@ -105,7 +109,7 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ),
     ];
     for (name, value) in about {
-        writeln!(out, "\"{name}\":{value},")?;
+        writeln!(out, "\"{name}\":{},", inert_json(&value))?;
     }
     lines(out, "items", plan.items.iter().zip(0_u64..).map(|(item, number)| item_json(plan, *item, number)))?;
     writeln!(out, ",")?;
@@ -124,10 +128,24 @@ fn lines(out: &mut dyn Write, name: &str, values: impl Iterator<Item = serde_jso
     write!(out, "\"{name}\":[")?;
     let mut separator = "";
     for value in values {
-        write!(out, "{separator}\n{value}")?;
+        write!(out, "{separator}\n{}", inert_json(&value))?;
         separator = ",";
     }
     write!(out, "]")
+}
+
+/// JSON escapes some control characters by itself; the others, and what is invisible, are escaped here. They can only
+/// stand inside texts, so the value stays the same.
+fn inert_json(value: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for letter in value.to_string().chars() {
+        if letter.is_control() || invisible(letter) {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}"));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 fn milliseconds(time: std::time::Duration) -> u64 {
@@ -150,8 +168,7 @@ fn limits_json(header: &PlanHeader) -> serde_json::Value {
 
 fn item_json(plan: &Plan, item: PlannedItem, number: u64) -> serde_json::Value {
     let event = event(plan, item);
-    // The attributes are the reader's own JSON text; they are parsed to be written inert and never doubted.
-    let attributes = serde_json::from_str::<serde_json::Value>(&event.attributes).unwrap_or_default();
+    let attributes = serde_json::from_str(&event.attributes).unwrap_or_else(|_| json!(event.attributes));
     json!({"item": number, "row": event.place.row, "source": source(&plan.header, event.place.source),
         "line": event.place.line, "step": plan.header.steps[usize::from(item.step)].name, "host": item.target,
         "agent_id": event.agent_id, "event_id": event.event_id, "event_type": event.event_type, "pid": event.pid,
@@ -326,7 +343,7 @@ fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// One line without control characters, direction marks and invisible characters, at most 200 characters.
+/// One line without control characters, direction marks and invisible characters, at most 400 characters.
 fn inert(text: &str) -> String {
     let harmless = |letter: char| match letter {
         '\n' | '\r' | '\t' => ' ',
@@ -346,11 +363,11 @@ fn invisible(letter: char) -> bool {
         | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Text that Markdown shows as it is: every character that can mean something is written as an entity, so that neither
+/// Inert text as Markdown that shows it as it is: every character that can mean something is written as an entity, so that neither
 /// a backslash before it nor a code fence around it brings the meaning back.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in inert(text).chars() {
+    for letter in text.chars() {
         match letter {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '#' | '&' | '@' | '$' | '!' => {
                 out += &format!("&#{};", u32::from(letter));
