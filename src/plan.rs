@@ -3,6 +3,17 @@
 //!
 //! It reads no file and asks nobody; readers hand it what they read.
 
+mod build;
+mod digest;
+pub mod filter;
+pub mod forecast;
+mod repeats;
+mod select;
+mod settings;
+pub mod show;
+
+pub use build::{AdHoc, Request, Work, build};
+
 use crate::events::Event;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
 use serde::{Deserialize, Serialize};

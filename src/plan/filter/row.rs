@@ -1,0 +1,236 @@
+//! One event as a filter sees it: only the columns that filters name are taken out of its text.
+
+use super::{BUILT_IN, ColumnUse, Filter, value_of};
+use crate::events::Event;
+use cel::common::types::{CelInt, CelNull, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+/// How many different column names are remembered; a file of records that all differ has no use for it.
+const NAMES_MAX: usize = 10_000;
+
+/// Takes the columns that some filters name out of events.
+#[derive(Debug)]
+pub struct ColumnReader {
+    names: Vec<Box<str>>,
+    /// The input's name of a column to its index in `names`, if it has one.
+    known: HashMap<Box<str>, Option<usize>>,
+}
+
+/// The values of one event. A column that this event does not have is null.
+#[derive(Debug)]
+pub struct Row<'e> {
+    event: &'e Event,
+    names: &'e [Box<str>],
+    cells: Vec<Cell<'e>>,
+}
+
+#[derive(Debug)]
+enum Cell<'e> {
+    Missing,
+    Text(Cow<'e, str>),
+    Other(Box<dyn Val>),
+}
+
+impl ColumnReader {
+    /// For these filters together.
+    pub fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Self {
+        let mut names: Vec<Box<str>> = Vec::new();
+        for ColumnUse { name, .. } in filters.flat_map(Filter::columns) {
+            if !BUILT_IN.contains(&&**name) && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Self { names, known: HashMap::new() }
+    }
+
+    /// The event's values.
+    ///
+    /// # Errors
+    /// When two of its columns have the same name in a filter, or its text is not one JSON object.
+    pub fn read<'e>(&'e mut self, event: &'e Event) -> Result<Row<'e>, String> {
+        let mut cells = Vec::new();
+        if !self.names.is_empty() {
+            cells.resize_with(self.names.len(), || Cell::Missing);
+            let mut json = serde_json::Deserializer::from_str(&event.attributes);
+            let fields = Fields { names: &self.names, known: &mut self.known, cells: &mut cells };
+            fields.deserialize(&mut json).map_err(|error| plain(&error))?;
+        }
+        Ok(Row { event, names: &self.names, cells })
+    }
+
+    /// The named columns that no event has. Reads only as many events as it takes to see them all: one, in a table.
+    pub fn missing(&mut self, events: &[Event]) -> Vec<Box<str>> {
+        let mut missing: BTreeSet<Box<str>> = self.names.iter().cloned().collect();
+        for event in events {
+            if missing.is_empty() {
+                break;
+            }
+            if let Ok(row) = self.read(event) {
+                for (name, cell) in row.names.iter().zip(&row.cells) {
+                    if !matches!(cell, Cell::Missing) {
+                        missing.remove(name);
+                    }
+                }
+            }
+        }
+        missing.into_iter().collect()
+    }
+
+    /// The names of all columns of these events, as filters write them, and the built-in ones.
+    pub fn all_names(events: &[Event]) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = BUILT_IN.iter().map(|name| (*name).to_owned()).collect();
+        for event in events {
+            if let Ok(fields) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&event.attributes) {
+                names.extend(fields.keys().map(|name| snake_case(name)));
+            }
+            if names.len() > NAMES_MAX {
+                break;
+            }
+        }
+        names
+    }
+}
+
+impl VariableResolver for Row<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        let text = |text: &'b str| Some(CowVal::owned(CelString::from(text)));
+        match name {
+            "agent_id" => text(&self.event.agent_id),
+            "event_id" => text(&self.event.event_id),
+            "event_type" => text(self.event.event_type.as_str()),
+            "unique_id" => text(&self.event.unique_id),
+            "pid" => Some(CowVal::owned(CelInt::from(i64::from(self.event.pid)))),
+            _ => {
+                let index = self.names.iter().position(|known| **known == *name)?;
+                match self.cells.get(index)? {
+                    Cell::Missing => Some(CowVal::owned(CelNull)),
+                    Cell::Text(cell) => text(cell),
+                    Cell::Other(value) => Some(CowVal::Borrowed(value.as_ref())),
+                }
+            }
+        }
+    }
+}
+
+/// Reads the object and keeps the named fields.
+struct Fields<'a, 'e> {
+    names: &'e [Box<str>],
+    known: &'a mut HashMap<Box<str>, Option<usize>>,
+    cells: &'a mut [Cell<'e>],
+}
+
+impl Fields<'_, '_> {
+    fn index_of(&mut self, name: &str) -> Option<usize> {
+        if let Some(index) = self.known.get(name) {
+            return *index;
+        }
+        let snake = snake_case(name);
+        let index = self.names.iter().position(|known| **known == *snake);
+        if self.known.len() < NAMES_MAX {
+            self.known.insert(name.into(), index);
+        }
+        index
+    }
+}
+
+impl<'e> DeserializeSeed<'e> for Fields<'_, 'e> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'e>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'e> Visitor<'e> for Fields<'_, 'e> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of columns")
+    }
+    fn visit_map<A: MapAccess<'e>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Text(name)) = map.next_key::<Text<'e>>()? {
+            match self.index_of(&name) {
+                Some(index) if matches!(self.cells[index], Cell::Missing) => self.cells[index] = map.next_value()?,
+                Some(index) => {
+                    let name = &self.names[index];
+                    return Err(serde::de::Error::custom(format!("two columns are called {name} in a filter")));
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that is borrowed where it has no escapes.
+struct Text<'e>(Cow<'e, str>);
+
+impl<'e> serde::Deserialize<'e> for Text<'e> {
+    fn deserialize<D: Deserializer<'e>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'e> Visitor<'e> for Seen {
+            type Value = Text<'e>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_borrowed_str<E>(self, text: &'e str) -> Result<Text<'e>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'e>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Seen)
+    }
+}
+
+impl<'e> serde::Deserialize<'e> for Cell<'e> {
+    fn deserialize<D: Deserializer<'e>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'e serde_json::value::RawValue>::deserialize(deserializer)?;
+        let wrong = |error: serde_json::Error| serde::de::Error::custom(plain(&error));
+        if raw.get().starts_with('"') {
+            let Text(text) = serde_json::from_str(raw.get()).map_err(wrong)?;
+            return Ok(Cell::Text(text));
+        }
+        let value = serde_json::from_str(raw.get()).map_err(wrong)?;
+        value_of(value).map(Cell::Other).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The error without its position, which is one in our own encoding and would mislead.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// A column's name as filters write it: `Agent ID` is `agent_id`, `threatName` is `threat_name`.
+pub(super) fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    let letters: Vec<char> = name.chars().collect();
+    for (index, letter) in letters.iter().copied().enumerate() {
+        if !letter.is_alphanumeric() {
+            if !snake.is_empty() && !snake.ends_with('_') {
+                snake.push('_');
+            }
+            continue;
+        }
+        let before = index.checked_sub(1).and_then(|before| letters.get(before));
+        let after = letters.get(index + 1);
+        let word_begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || before.is_numeric()
+                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
+            });
+        if word_begins && !snake.ends_with('_') {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake.trim_end_matches('_').to_owned()
+}

@@ -1,0 +1,265 @@
+//! Which steps select which rows, and why a row is selected by none.
+//!
+//! A row is judged whole: when one step's filter cannot judge it, no step has it.
+
+use super::RowWithoutItem;
+use super::filter::{ColumnReader, Filter};
+use super::repeats::Repeats;
+use crate::events::{Event, RowPlace};
+use crate::problem::Place;
+use crate::tenant::{Action, EventType, FillField};
+use std::collections::HashMap;
+
+/// How many steps a reason speaks of.
+const STEPS_IN_REASON_MAX: usize = 3;
+
+/// A step whose action is known and whose filter is compiled.
+#[derive(Debug)]
+pub(super) struct ReadyStep {
+    pub(super) name: String,
+    pub(super) action: Action,
+    /// Index of the action in the tenant.
+    pub(super) action_index: usize,
+    /// As written, where, compiled.
+    pub(super) filter: Option<(String, Place, Filter)>,
+}
+
+/// A row and a step that selects it, by their indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) event: u32,
+    pub(super) step: u16,
+}
+
+/// A row that cannot be judged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadRow {
+    pub(super) place: RowPlace,
+    pub(super) reason: String,
+}
+
+/// What became of all rows.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// In order of rows, then steps.
+    pub(super) chosen: Vec<Chosen>,
+    pub(super) without: Vec<RowWithoutItem>,
+    pub(super) bad: Vec<BadRow>,
+}
+
+/// Judges every row. With `named_only`, a row that names no action is selected by no step.
+pub(super) fn select(steps: &[ReadyStep], actions: &[Action], events: &[Event], named_only: bool) -> Selection {
+    let mut reader =
+        ColumnReader::new(steps.iter().filter_map(|step| step.filter.as_ref()).map(|(_, _, filter)| filter));
+    let mut words = Words { actions, known: HashMap::new() };
+    let mut selection = Selection::default();
+    let mut verdicts = Vec::with_capacity(steps.len());
+    for (index, event) in (0_u32..).zip(events) {
+        verdicts.clear();
+        let judged = words.asked(event).and_then(|asked| {
+            if named_only && asked.is_none() {
+                verdicts.push(Verdict::NamesNone);
+                return Ok(());
+            }
+            judge(steps, event, asked, &mut reader, &mut verdicts)
+        });
+        if let Err(reason) = judged {
+            selection.bad.push(BadRow { place: event.place, reason });
+            continue;
+        }
+        let before = selection.chosen.len();
+        for (step, verdict) in (0_u16..).zip(&verdicts) {
+            if matches!(verdict, Verdict::Selects) {
+                selection.chosen.push(Chosen { event: index, step });
+            }
+        }
+        if selection.chosen.len() == before {
+            let reason = no_step(steps, event, &verdicts);
+            selection.without.push(row_without_item(event.place, reason));
+        }
+    }
+    selection
+}
+
+/// The actions that rows name, in order of first appearance.
+pub(super) fn actions_of_rows<'a>(actions: &'a [Action], events: &[Event]) -> Vec<&'a str> {
+    let mut words = Words { actions, known: HashMap::new() };
+    let mut seen: Vec<usize> = Vec::new();
+    for event in events {
+        if let Ok(Some(action)) = words.asked(event) {
+            if !seen.contains(&action) {
+                seen.push(action);
+            }
+        }
+    }
+    seen.into_iter().map(|action| actions[action].name.as_str()).collect()
+}
+
+impl Selection {
+    /// Takes repeated events out of what was chosen; a row that has nothing left is a duplicate.
+    pub(super) fn leave_out(&mut self, repeated: &Repeats, events: &[Event]) {
+        if repeated.dropped.is_empty() {
+            return;
+        }
+        let mut dropped = repeated.dropped.iter().peekable();
+        let mut kept: Vec<Chosen> = Vec::with_capacity(self.chosen.len() - repeated.dropped.len());
+        let mut position = 0;
+        while let Some(&Chosen { event, .. }) = self.chosen.get(position) {
+            let (before, mut first) = (kept.len(), None);
+            while let Some(&one) = self.chosen.get(position).filter(|one| one.event == event) {
+                match dropped.next_if(|(index, _)| *index as usize == position) {
+                    Some(&(_, original)) => first = first.or(Some(original)),
+                    None => kept.push(one),
+                }
+                position += 1;
+            }
+            if let (true, Some(first)) = (kept.len() == before, first) {
+                let reason = format!("duplicate of row {}", events[first as usize].place.row);
+                self.without.push(row_without_item(events[event as usize].place, reason));
+            }
+        }
+        self.chosen = kept;
+    }
+}
+
+impl BadRow {
+    pub(super) fn into_row_without_item(self) -> RowWithoutItem {
+        row_without_item(self.place, format!("refused: {}", self.reason))
+    }
+}
+
+/// What a step says to a row.
+#[derive(Debug)]
+enum Verdict {
+    Selects,
+    OtherType,
+    OtherAction,
+    FilterSaysNo,
+    NamesNone,
+}
+
+fn judge<'e>(
+    steps: &[ReadyStep],
+    event: &'e Event,
+    asked: Option<usize>,
+    reader: &'e mut ColumnReader,
+    verdicts: &mut Vec<Verdict>,
+) -> Result<(), String> {
+    let takes = |step: &ReadyStep| step.action.event_types.contains(&event.event_type);
+    let meant = |step: &ReadyStep| asked.is_none_or(|asked| asked == step.action_index);
+    // Columns are read once for all steps, and not at all where no filter has a say.
+    let needed = steps.iter().any(|step| step.filter.is_some() && takes(step) && meant(step));
+    let row = if needed { Some(reader.read(event)?) } else { None };
+    for step in steps {
+        verdicts.push(if !takes(step) {
+            Verdict::OtherType
+        } else if !meant(step) {
+            Verdict::OtherAction
+        } else if let (Some((_, _, filter)), Some(row)) = (&step.filter, &row) {
+            match filter.selects(row) {
+                Ok(true) => Verdict::Selects,
+                Ok(false) => Verdict::FilterSaysNo,
+                Err(reason) => return Err(format!("step {}: {reason}", step.name)),
+            }
+        } else {
+            Verdict::Selects
+        });
+        if matches!(verdicts.last(), Some(Verdict::Selects)) {
+            sendable(&step.action, event)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything that the act sends of this event is there, after the action's `fill`.
+fn sendable(action: &Action, event: &Event) -> Result<(), String> {
+    let value = |field: FillField| match field {
+        FillField::AgentId => &event.agent_id,
+        FillField::EventId => &event.event_id,
+        FillField::UniqueId => &event.unique_id,
+    };
+    for (field, name) in
+        [(FillField::AgentId, "agent_id"), (FillField::EventId, "event_id"), (FillField::UniqueId, "unique_id")]
+    {
+        let source = action.fill.iter().find(|(to, _)| *to == field).map_or(field, |(_, from)| *from);
+        if value(source).is_empty() {
+            return Err(format!("{} needs {name}, which is empty", action.name));
+        }
+    }
+    if event.event_type == EventType::Process && event.pid == 0 {
+        return Err(format!("{} needs a process id above 0", action.name));
+    }
+    Ok(())
+}
+
+fn no_step(steps: &[ReadyStep], event: &Event, verdicts: &[Verdict]) -> String {
+    if matches!(verdicts, [Verdict::NamesNone]) {
+        return "no step selects it: the row names no action".into();
+    }
+    if verdicts.iter().all(|verdict| matches!(verdict, Verdict::OtherType)) {
+        let names = said(steps.iter().map(|step| {
+            let types: Vec<&str> = step.action.event_types.iter().map(|kind| kind.as_str()).collect();
+            format!("{} takes {}", step.name, types.join(" and "))
+        }));
+        return format!("no step selects it: event type {}, {names}", event.event_type);
+    }
+    let asked = event.action.as_deref().unwrap_or_default();
+    let clauses = said(steps.iter().zip(verdicts).filter_map(|(step, verdict)| match verdict {
+        Verdict::OtherType => Some(format!("{} does not take {}", step.name, event.event_type)),
+        Verdict::OtherAction => Some(format!("{} is not the row's action {asked:?}", step.name)),
+        Verdict::FilterSaysNo => Some(format!("{}: its filter says no", step.name)),
+        Verdict::Selects | Verdict::NamesNone => None,
+    }));
+    format!("no step selects it: {clauses}")
+}
+
+fn said(clauses: impl Iterator<Item = String>) -> String {
+    let clauses: Vec<String> = clauses.collect();
+    let shown = clauses[..clauses.len().min(STEPS_IN_REASON_MAX)].join(", ");
+    match clauses.len().saturating_sub(STEPS_IN_REASON_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn row_without_item(place: RowPlace, reason: String) -> RowWithoutItem {
+    RowWithoutItem { row: place.row, source: place.source, line: place.line, byte: None, reason }
+}
+
+/// What the words of the action column mean to this tenant.
+struct Words<'a> {
+    actions: &'a [Action],
+    known: HashMap<Box<str>, Option<usize>>,
+}
+
+/// How many words are remembered; a column with more different ones holds no actions.
+const WORDS_MAX: usize = 1000;
+
+impl Words<'_> {
+    /// The action that the row names, if it names any.
+    fn asked(&mut self, event: &Event) -> Result<Option<usize>, String> {
+        let Some(word) = event.action.as_deref() else { return Ok(None) };
+        let found = match self.known.get(word) {
+            Some(found) => *found,
+            None => {
+                let found = action_by_word(self.actions, word);
+                if self.known.len() < WORDS_MAX {
+                    self.known.insert(word.into(), found);
+                }
+                found
+            }
+        };
+        let known = || self.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", ");
+        found.map(Some).ok_or_else(|| format!("there is no action {word:?}; there are {}", known()))
+    }
+}
+
+/// The index of the action that a word names, ignoring case, spaces, hyphens and underscores.
+fn action_by_word(actions: &[Action], word: &str) -> Option<usize> {
+    let plain = |text: &str| {
+        let letters = text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '-' | '_'));
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    let wanted = plain(word);
+    actions.iter().position(|action| plain(&action.name) == wanted)
+}

@@ -1,0 +1,380 @@
+//! A plan for people (text, Markdown for a pull request) and for programs (JSON, one item a line).
+//!
+//! The same plan gives the same bytes. Everything that came from files is made inert: no control characters, no
+//! direction marks, no markup.
+
+use super::forecast::{Forecast, forecast};
+use super::settings::{rate_text, time_text, usable_calls};
+use super::{Plan, PlanHeader, PlannedItem, PlannedStep};
+use crate::events::Event;
+use crate::tenant::ApiVersion;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+/// How many items are listed; JSON lists all.
+const ITEMS_SHOWN_MAX: usize = 50;
+/// How many kinds of reasons are listed for rows without an item, and how many rows of each.
+const REASONS_SHOWN_MAX: usize = 20;
+const ROWS_OF_REASON_SHOWN_MAX: usize = 5;
+/// How long one text from a file may be where it is shown, in characters.
+const TEXT_CHARS_MAX: usize = 400;
+
+/// The plan as text for a terminal, without colour.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (name, value) in facts(plan) {
+        out += &format!("{name:<9}{value}\n");
+    }
+    out += "\n";
+    out += &columns(&step_table(plan));
+    out += "\n";
+    totals(plan).iter().for_each(|line| out += &format!("{line}\n"));
+    let reasons = reasons(plan);
+    if !reasons.is_empty() {
+        out += &format!("\n{} without an item:\n", count(plan.rows_without_item.len(), "row"));
+        reasons.iter().for_each(|line| out += &format!("  {line}\n"));
+    }
+    if !plan.items.is_empty() {
+        out += "\n";
+        out += &columns(&item_table(plan));
+    }
+    if let Some(more) = more_items(plan) {
+        out += &format!("{more}\n");
+    }
+    out + &format!("\ndigest   {}\n", plan.header.digest)
+}
+
+/// The plan as Markdown.
+pub fn markdown(plan: &Plan) -> String {
+    let header = &plan.header;
+    let mut out = format!(
+        "### quell plan: {} on {}\n\n",
+        escaped(&inert(&header.playbook)),
+        escaped(&inert(&header.tenant.name))
+    );
+    for (name, value) in facts(plan) {
+        out += &format!("- **{name}:** {}\n", escaped(&value));
+    }
+    out += "\n";
+    out += &table(&step_table(plan));
+    out += "\n";
+    totals(plan).iter().for_each(|line| out += &format!("- {}\n", escaped(line)));
+    let reasons = reasons(plan);
+    if !reasons.is_empty() {
+        out += &format!("\n**{} without an item**\n\n", count(plan.rows_without_item.len(), "row"));
+        reasons.iter().for_each(|line| out += &format!("- {}\n", escaped(line)));
+    }
+    if !plan.items.is_empty() {
+        let summary = count(plan.items.len(), "item");
+        out += &format!("\n<details><summary>{summary}</summary>\n\n{}", table(&item_table(plan)));
+        if let Some(more) = more_items(plan) {
+            out += &format!("\n{}\n", escaped(&more));
+        }
+        out += "\n</details>\n";
+    }
+    out + &format!("\ndigest: `{}`\n", header.digest)
+}
+
+/// The plan as one JSON document with one item, and one row without item, a line.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let Forecast { acts, polls, least_time } = forecast(plan);
+    let header = &plan.header;
+    let tenant = &header.tenant;
+    writeln!(out, "{{\"schema\":\"quell.plan/1\",\"digest\":{},", json!(header.digest))?;
+    let about = [
+        ("playbook", json!(header.playbook)),
+        ("description", json!(header.description)),
+        ("comment", json!(header.comment)),
+        (
+            "tenant",
+            json!({"name": tenant.name, "base_url": tenant.base_url, "api_version": tenant.api_version,
+                "user": tenant.user, "user_id": tenant.user_id, "simulated": tenant.simulated}),
+        ),
+        ("steps", json!(header.steps.iter().map(step_json).collect::<Vec<_>>())),
+        ("limits", limits_json(header)),
+        ("sources", json!(header.sources)),
+        ("reports", json!(header.reports)),
+        (
+            "counts",
+            json!({"rows": header.rows, "items": plan.items.len(), "hosts": hosts(plan.items.iter()),
+                "irreversible": irreversible(plan), "rows_without_item": plan.rows_without_item.len()}),
+        ),
+        (
+            "at_least",
+            json!({"acts": acts, "polls": polls, "calls": acts + polls, "milliseconds": milliseconds(least_time)}),
+        ),
+    ];
+    for (name, value) in about {
+        writeln!(out, "\"{name}\":{},", inert_json(&value))?;
+    }
+    lines(out, "items", plan.items.iter().zip(0_u64..).map(|(item, number)| item_json(plan, *item, number)))?;
+    writeln!(out, ",")?;
+    lines(
+        out,
+        "rows_without_item",
+        plan.rows_without_item.iter().map(|row| {
+            json!({"row": row.row, "source": source(header, row.source), "line": row.line, "byte": row.byte,
+                "reason": row.reason})
+        }),
+    )?;
+    writeln!(out, "}}")
+}
+
+fn lines(out: &mut dyn Write, name: &str, values: impl Iterator<Item = serde_json::Value>) -> io::Result<()> {
+    write!(out, "\"{name}\":[")?;
+    let mut separator = "";
+    for value in values {
+        write!(out, "{separator}\n{}", inert_json(&value))?;
+        separator = ",";
+    }
+    write!(out, "]")
+}
+
+/// JSON escapes some control characters by itself; the others, and what is invisible, are escaped here. They can only
+/// stand inside texts, so the value stays the same.
+fn inert_json(value: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for letter in value.to_string().chars() {
+        if letter.is_control() || invisible(letter) {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}"));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn step_json(step: &PlannedStep) -> serde_json::Value {
+    let PlannedStep { name, action, filter } = step;
+    json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
+        "reversible": action.reversible, "where": filter})
+}
+
+fn limits_json(header: &PlanHeader) -> serde_json::Value {
+    let limits = &header.limits;
+    json!({"requests": limits.requests.map(rate_text), "keep_free": limits.keep_free.map(rate_text),
+        "concurrency": limits.concurrency, "batch_size": limits.batch_size,
+        "act_timeout": time_text(limits.act_timeout), "poll_timeout": time_text(limits.poll_timeout),
+        "first_after": time_text(header.polling.first_after), "deadline": time_text(header.polling.deadline)})
+}
+
+fn item_json(plan: &Plan, item: PlannedItem, number: u64) -> serde_json::Value {
+    let event = event(plan, item);
+    let attributes = serde_json::from_str(&event.attributes).unwrap_or_else(|_| json!(event.attributes));
+    json!({"item": number, "row": event.place.row, "source": source(&plan.header, event.place.source),
+        "line": event.place.line, "step": plan.header.steps[usize::from(item.step)].name, "host": item.target,
+        "agent_id": event.agent_id, "event_id": event.event_id, "event_type": event.event_type, "pid": event.pid,
+        "unique_id": event.unique_id, "attributes": attributes})
+}
+
+fn source(header: &PlanHeader, index: u16) -> &str {
+    header.sources.get(usize::from(index)).map_or("", String::as_str)
+}
+
+fn event(plan: &Plan, item: PlannedItem) -> &Event {
+    &plan.events[item.event as usize]
+}
+
+fn hosts<'a>(items: impl Iterator<Item = &'a PlannedItem>) -> usize {
+    items.map(|item| item.target).collect::<BTreeSet<_>>().len()
+}
+
+fn irreversible(plan: &Plan) -> usize {
+    plan.items.iter().filter(|item| !plan.header.steps[usize::from(item.step)].action.reversible).count()
+}
+
+fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
+    let header = &plan.header;
+    let tenant = &header.tenant;
+    let version = match tenant.api_version {
+        ApiVersion::V1 => "v1",
+        ApiVersion::Unversioned => "unversioned",
+    };
+    let simulated = if tenant.simulated { " (simulated: nothing real is reached)" } else { "" };
+    let mut facts = vec![
+        ("playbook", inert(&header.playbook)),
+        ("tenant", format!("{}{simulated}", inert(&tenant.name))),
+        ("api", format!("{} (API {version})", inert(&tenant.base_url))),
+        ("account", format!("{} ({})", inert(&tenant.user), inert(&tenant.user_id))),
+        ("comment", if header.comment.is_empty() { "none".into() } else { inert(&header.comment) }),
+    ];
+    if !header.description.is_empty() {
+        facts.insert(1, ("about", inert(&header.description)));
+    }
+    let sources: Vec<String> = header.sources.iter().map(|source| inert(source)).collect();
+    facts.push(("events", format!("{} from {}", count(header.rows as usize, "row"), sources.join(", "))));
+    facts
+}
+
+fn step_table(plan: &Plan) -> Vec<Vec<String>> {
+    let mut rows = vec![["step", "action", "actionId", "undo", "items", "hosts", "where"].map(str::to_owned).to_vec()];
+    for (number, step) in (0_u16..).zip(&plan.header.steps) {
+        let items = || plan.items.iter().filter(|item| item.step == number);
+        rows.push(vec![
+            inert(&step.name),
+            inert(&step.action.name),
+            step.action.id.to_string(),
+            if step.action.reversible { "reversible" } else { "IRREVERSIBLE" }.to_owned(),
+            items().count().to_string(),
+            hosts(items()).to_string(),
+            step.filter.as_deref().map_or_else(|| "every event".to_owned(), inert),
+        ]);
+    }
+    rows
+}
+
+fn totals(plan: &Plan) -> Vec<String> {
+    let forecast = forecast(plan);
+    let limits = &plan.header.limits;
+    let items = count(plan.items.len(), "item");
+    let hosts = count(hosts(plan.items.iter()), "host");
+    let calls = match (limits.requests, limits.keep_free) {
+        (None, _) => "no limit on calls".to_owned(),
+        (Some(rate), None) => format!("{} calls", rate_text(rate)),
+        (Some(rate), Some(kept)) => {
+            let usable = usable_calls(limits).map_or(0, |(calls, _)| calls);
+            format!("{} calls, {} kept free, {usable} usable", rate_text(rate), rate_text(kept))
+        }
+    };
+    vec![
+        format!("{items} on {hosts}, {} of them irreversible", irreversible(plan)),
+        format!(
+            "at least {}, {} and {} in all, and at least {}",
+            count(usize::try_from(forecast.acts).unwrap_or(usize::MAX), "act"),
+            count(usize::try_from(forecast.polls).unwrap_or(usize::MAX), "poll"),
+            count(usize::try_from(forecast.calls()).unwrap_or(usize::MAX), "call"),
+            time_text(forecast.least_time),
+        ),
+        format!("limits: {calls}, {} at once, {} a batch", limits.concurrency, count(limits.batch_size.into(), "item")),
+        format!(
+            "polling: first after {}, until {} after acceptance",
+            time_text(plan.header.polling.first_after),
+            time_text(plan.header.polling.deadline),
+        ),
+    ]
+}
+
+/// One line for each reason, the commonest first; `duplicate of row N` is one reason.
+fn reasons(plan: &Plan) -> Vec<String> {
+    let mut groups: BTreeMap<&str, Vec<(u32, &str)>> = BTreeMap::new();
+    for row in &plan.rows_without_item {
+        let kind = if row.reason.starts_with("duplicate of row ") { "duplicate" } else { row.reason.as_str() };
+        groups.entry(kind).or_default().push((row.row, &row.reason));
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, rows)| (std::cmp::Reverse(rows.len()), rows[0].0));
+    let mut lines: Vec<String> =
+        groups.iter().take(REASONS_SHOWN_MAX).map(|(kind, rows)| reason_line(kind, rows)).collect();
+    if let Some(more) = groups.len().checked_sub(REASONS_SHOWN_MAX).filter(|more| *more > 0) {
+        lines.push(format!("… and {} more (--format json lists all)", count(more, "reason")));
+    }
+    lines
+}
+
+fn reason_line(kind: &str, rows: &[(u32, &str)]) -> String {
+    let shown: Vec<String> = rows
+        .iter()
+        .take(ROWS_OF_REASON_SHOWN_MAX)
+        .map(|(row, reason)| match reason.strip_prefix("duplicate of ") {
+            Some(original) => format!("{row} ({original})"),
+            None => row.to_string(),
+        })
+        .collect();
+    let more = if rows.len() > ROWS_OF_REASON_SHOWN_MAX { ", …" } else { "" };
+    let word = if rows.len() == 1 { "row" } else { "rows" };
+    format!("{}× {}: {word} {}{more}", rows.len(), inert(kind), shown.join(", "))
+}
+
+fn item_table(plan: &Plan) -> Vec<Vec<String>> {
+    let mut rows = vec![["row", "step", "agent", "event", "type"].map(str::to_owned).to_vec()];
+    rows.extend(plan.items.iter().take(ITEMS_SHOWN_MAX).map(|item| {
+        let event = event(plan, *item);
+        vec![
+            event.place.row.to_string(),
+            inert(&plan.header.steps[usize::from(item.step)].name),
+            inert(&event.agent_id),
+            inert(&event.event_id),
+            event.event_type.to_string(),
+        ]
+    }));
+    rows
+}
+
+fn more_items(plan: &Plan) -> Option<String> {
+    let more = plan.items.len().checked_sub(ITEMS_SHOWN_MAX).filter(|more| *more > 0)?;
+    Some(format!("… and {more} more (--format json lists all)"))
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            line += &format!("{cell:<0$}  ", width(column).unwrap_or(0));
+        }
+        out += line.trim_end();
+        out += "\n";
+    }
+    out
+}
+
+fn table(rows: &[Vec<String>]) -> String {
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+        out += &format!("| {} |\n", cells.join(" | "));
+        if index == 0 {
+            out += &format!("|{}\n", " --- |".repeat(row.len()));
+        }
+    }
+    out
+}
+
+/// One line without control characters, direction marks and invisible characters, at most 400 characters.
+fn inert(text: &str) -> String {
+    let harmless = |letter: char| match letter {
+        '\n' | '\r' | '\t' => ' ',
+        letter if letter.is_control() || invisible(letter) => '\u{FFFD}',
+        letter => letter,
+    };
+    let mut line: String = text.chars().take(TEXT_CHARS_MAX).map(harmless).collect();
+    if text.chars().nth(TEXT_CHARS_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+fn invisible(letter: char) -> bool {
+    matches!(letter,
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Inert text as Markdown that shows it as it is: every character that can mean something is written as an entity, so that neither
+/// a backslash before it nor a code fence around it brings the meaning back.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '#' | '&' | '@' | '$' | '!' => {
+                out += &format!("&#{};", u32::from(letter));
+            }
+            letter => out.push(letter),
+        }
+    }
+    // A bare address becomes a link.
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
