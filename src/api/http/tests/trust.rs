@@ -28,7 +28,7 @@ async fn tls_that_fails_otherwise_was_not_sent() {
     is_not_carried_out(&act(&api(&base_url)).await, NotCarriedOut::NotSent, "cannot agree on TLS");
     let silent = Server::new(Connection::hold);
     let base_url = format!("https://{}", silent.address);
-    is_not_carried_out(&act(&api(&base_url)).await, NotCarriedOut::NotSent, "cannot connect in time");
+    is_not_carried_out(&act(&hurried_api(&base_url)).await, NotCarriedOut::NotSent, "cannot connect in time");
 }
 
 /// A certificate that nobody vouches for, valid for 127.0.0.1 for a century.
@@ -81,9 +81,8 @@ async fn act_through_proxy(answer: &'static str) -> (ActReply, Server) {
     let proxy = Server::answering(answer);
     let base_url = "https://gateway.invalid";
     let through = reqwest::Proxy::all(format!("http://{}", proxy.address)).unwrap();
-    let mut http = Http::new(base_url, &limits()).unwrap();
-    http.acts =
-        client(&Url::parse(base_url).unwrap(), limits().act_timeout).http1_only().proxy(through).build().unwrap();
+    let mut http = Http::new(base_url, &limits(PATIENT)).unwrap();
+    http.acts = client(&Url::parse(base_url).unwrap(), PATIENT).http1_only().proxy(through).build().unwrap();
     (act(&api_over(base_url, http)).await, proxy)
 }
 
@@ -126,7 +125,7 @@ fn hosts_on_this_machine() {
 
 #[test]
 fn the_token_never_crosses_the_network_in_the_clear() {
-    let error = Http::new("http://gateway.example", &limits()).unwrap_err();
+    let error = Http::new("http://gateway.example", &limits(PATIENT)).unwrap_err();
     let expected =
         "base_url \"http://gateway.example/\" must begin with https: the token would cross the network in the clear";
     assert_eq!(error.to_string(), expected);
