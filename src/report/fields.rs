@@ -7,7 +7,7 @@
 /// What stands at the top.
 pub(super) const TOP: [&str; 5] = ["run", "summary", "items", "items_left_out", "rows_without_item"];
 
-const RUN: &[&str] = &[
+pub(super) const RUN: &[&str] = &[
     "id",
     "playbook",
     "tenant",
@@ -23,8 +23,10 @@ const RUN: &[&str] = &[
     "stopped",
     "exit_code",
 ];
-const SUMMARY: &[&str] = &["rows", "items", "rows_without_item", "outcomes", "calls"];
-const OUTCOMES: &[&str] = &[
+/// What of `run` may be part of a report's path.
+pub(super) const RUN_IN_PATH: &[&str] = &["id", "playbook", "tenant"];
+pub(super) const SUMMARY: &[&str] = &["rows", "items", "rows_without_item", "outcomes", "calls"];
+pub(super) const OUTCOMES: &[&str] = &[
     "succeeded",
     "failed",
     "rejected",
@@ -37,8 +39,8 @@ const OUTCOMES: &[&str] = &[
     "blocked",
     "not_started",
 ];
-const CALLS: &[&str] = &["posts", "gets", "throttled"];
-const ITEM: &[&str] = &[
+pub(super) const CALLS: &[&str] = &["posts", "gets", "throttled"];
+pub(super) const ITEM: &[&str] = &[
     "item",
     "row",
     "file",
@@ -60,7 +62,7 @@ const ITEM: &[&str] = &[
     "batch",
     "attributes",
 ];
-const ROW: &[&str] = &["row", "file", "line", "byte", "reason"];
+pub(super) const ROW: &[&str] = &["row", "file", "line", "byte", "reason"];
 const LOOP: &[&str] = &["index", "index0", "first", "last", "length"];
 
 /// A name that the report does not have.
@@ -73,12 +75,12 @@ pub(super) struct Misnamed {
     pub(super) message: String,
 }
 
-/// Checks every dotted name.
-pub(super) fn check(template: &str) -> Result<(), Misnamed> {
+/// Checks every dotted name; below `run` only these are known.
+pub(super) fn check(template: &str, run: &'static [&'static str]) -> Result<(), Misnamed> {
     for name in names(template) {
         let mut path = name.parts.iter();
         let Some((_, root)) = path.next() else { continue };
-        let mut known = below_root(root);
+        let mut known = below_root(root, run);
         for (at, field) in path {
             if !known.iter().any(|names| names.contains(field)) {
                 return Err(misnamed(template, *at, field, &known.concat()));
@@ -101,9 +103,9 @@ pub(super) fn unknown_variable(template: &str, variable: &str, known: &[&str]) -
     misnamed(template, at, variable, known)
 }
 
-fn below_root(root: &str) -> Vec<&'static [&'static str]> {
+fn below_root(root: &str, run: &'static [&'static str]) -> Vec<&'static [&'static str]> {
     match root {
-        "run" => vec![RUN],
+        "run" => vec![run],
         "summary" => vec![SUMMARY],
         "loop" => vec![LOOP],
         _ => anywhere(),
@@ -118,8 +120,9 @@ fn anywhere() -> Vec<&'static [&'static str]> {
 fn misnamed(template: &str, at: usize, name: &str, known: &[&str]) -> Misnamed {
     let before = &template[..at];
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let nearest = nearest.filter(|known| strsim::jaro_winkler(known, name) > 0.8);
+    let slips_max = if name.chars().count() > 4 { 2 } else { 1 };
+    let slips = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let nearest = known.iter().min_by_key(slips).filter(|known| slips(known) <= slips_max);
     let help = nearest.map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
     let message = format!("the report has no `{name}`{help}");
     Misnamed { line: before.matches('\n').count() + 1, column, message }
@@ -246,7 +249,7 @@ mod tests {
 
     #[track_caller]
     fn fails(template: &str, line: usize, column: usize, message: &str) {
-        assert_eq!(check(template), Err(Misnamed { line, column, message: message.to_owned() }));
+        assert_eq!(check(template, RUN), Err(Misnamed { line, column, message: message.to_owned() }));
     }
 
     #[test]
@@ -272,14 +275,14 @@ mod tests {
             "{",
             "{{ a ~ \"unclosed",
         ] {
-            assert_eq!(check(template), Ok(()), "{template}");
+            assert_eq!(check(template, RUN), Ok(()), "{template}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_template_makes_it_panic(template in "[{}%#a-z.\"'\\[\\]ü\\\\ \n-]{0,40}") {
-            let _ = check(&template);
+            let _ = check(&template, RUN);
         }
     }
 }

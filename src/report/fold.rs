@@ -198,9 +198,8 @@ impl State {
         }
         for &id in &items {
             let item = self.item(id)?;
-            match (item.life, item.batch) {
-                (Life::Pending | Life::Returned(_), _) | (_, None) => {}
-                (_, Some(before)) => return Err(Oddity::ItemAgain { item: id.0, batch: before.0 }),
+            if let (Some(before), false) = (item.batch, matches!(item.life, Life::Returned(_))) {
+                return Err(Oddity::ItemAgain { item: id.0, batch: before.0 });
             }
             (item.batch, item.life, item.message) = (Some(batch), Life::Sent, None);
         }
@@ -258,6 +257,10 @@ impl State {
             Life::Rejected(_) | Life::Unanswered | Life::Settled(_) => return Ok(()),
         }
         item.life = Life::Settled(outcome);
+        if outcome == Settled::Unmatched {
+            // Whatever was taken for its own before has been refuted.
+            (item.of, item.by) = (None, None);
+        }
         item.of = of.or(item.of);
         item.by = by.or(item.by);
         (item.status, item.message) = (status, message);
@@ -338,7 +341,7 @@ impl State {
             }
             Life::Settled(outcome) => match (item.status.is_some(), api) {
                 (false, Some(reason)) => (None, Some(reason.to_string())),
-                (_, api) => (api, settled_reason(outcome, status)),
+                (_, api) => (api, settled_reason(outcome, status, batch)),
             },
         }
     }
@@ -379,14 +382,14 @@ fn outcome_of(life: Life) -> Outcome {
     }
 }
 
-fn settled_reason(outcome: Settled, status: Option<&str>) -> Option<String> {
+fn settled_reason(outcome: Settled, status: Option<&str>, batch: u32) -> Option<String> {
     match (outcome, status) {
         (Settled::Succeeded | Settled::Failed, _) => None,
         (Settled::StillQueued, _) => Some("the deadline passed while the API still called it pending".to_owned()),
         (Settled::TimedOut, Some(_)) => Some("the deadline passed with a status word that no list has".to_owned()),
         (Settled::TimedOut, None) => Some("the deadline passed without a status".to_owned()),
-        (Settled::Unknown, _) => Some("it was sent, and nothing readable says what became of it".to_owned()),
-        (Settled::Unmatched, _) => Some("it was accepted, and no id can be told to be its own".to_owned()),
+        (Settled::Unknown, _) => Some(format!("sent in batch {batch}, and nothing readable says what became of it")),
+        (Settled::Unmatched, _) => Some(format!("accepted in batch {batch}, and no id can be told to be its own")),
     }
 }
 

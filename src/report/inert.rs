@@ -28,7 +28,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace("\r\n", "\n").chars().map(|c| if stays(c) { c } else { REPLACEMENT }).collect())
 }
 
-/// For a table cell or a sentence of Markdown: a code span, in which no mention, link, issue number, HTML or emphasis is
+/// For a table cell or a sentence of Markdown: a code span, in which no mention, link, reference, HTML or emphasis is
 /// live on any renderer. `|` becomes `¦`, for no escape of it is safe both in a table and after a backslash.
 pub fn markdown(text: &str) -> String {
     let text = terminal(text).trim().replace('|', "¦");
@@ -99,7 +99,7 @@ fn replace(text: &str, by: impl Fn(char) -> char) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// Any characters, with those that matter far more often than chance would bring them.
-    fn hostile() -> impl Strategy<Value = String> {
+    pub(in crate::report) fn hostile() -> impl Strategy<Value = String> {
         let telling = "=+-@%|＝\\`'\"<>&#[]()\t\r\n\u{1b}\u{9b}\u{7f}\u{202e}\u{2066}\u{200f}\u{feff}0a ";
         let telling: Vec<char> = telling.chars().collect();
         let one = prop_oneof![3 => proptest::sample::select(telling), 1 => any::<char>()];

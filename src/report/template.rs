@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use std::fs;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tera::{Context, Tera};
 
 const LIMITS: Limits = Limits { needs_person_max: usize::MAX, others_max: 10_000 };
@@ -21,6 +22,8 @@ const LIMITS: Limits = Limits { needs_person_max: usize::MAX, others_max: 10_000
 const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
 /// How large what it renders may be.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// How many numbers a template may count through.
+const RANGES_MAX: u64 = 1_000_000;
 /// Names that are escaped as HTML.
 const ESCAPED: [&str; 8] = [".html", ".htm", ".xml", ".svg", ".html.tera", ".htm.tera", ".xml.tera", ".svg.tera"];
 
@@ -28,7 +31,7 @@ pub(super) fn write(source: &Source<'_>, path: &Path, out: &mut dyn Write) -> Re
     let name = path.display().to_string();
     let text =
         read(path).map_err(|cause| ReportError::File { doing: "read the template", path: name.clone(), cause })?;
-    let tera = checked(&name, &text, &fields::TOP)?;
+    let tera = checked(&name, &text, &fields::TOP, fields::RUN)?;
     let rendered = render(&tera, &name, &context(source)?)?;
     out.write_all(&rendered)?;
     Ok(())
@@ -36,7 +39,7 @@ pub(super) fn write(source: &Source<'_>, path: &Path, out: &mut dyn Write) -> Re
 
 /// Renders a report's path from the values that may be part of one.
 pub(super) fn render_path(template: &str, run: &[(&str, &str)]) -> Result<String, ReportError> {
-    let tera = checked(template, template, &["run"])?;
+    let tera = checked(template, template, &["run"], fields::RUN_IN_PATH)?;
     let values: Map<String, Value> = run.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
     let mut context = Context::new();
     context.insert("run", &values);
@@ -48,10 +51,24 @@ pub(super) fn tera() -> Tera {
     let mut tera = Tera::new();
     tera.autoescape_on(ESCAPED);
     tera.set_escape_fn(inert::html);
+    let spent = AtomicU64::new(0);
+    tera.register_function("range", move |kwargs: tera::Kwargs, _: &tera::State| range(&kwargs, &spent));
     tera.register_filter("markdown", |text: &str, _: tera::Kwargs, _: &tera::State| inert::markdown(text));
     tera.register_filter("csv_cell", |text: &str, _: tera::Kwargs, _: &tera::State| inert::csv_cell(text).into_owned());
     tera.register_filter("one_line", |text: &str, _: tera::Kwargs, _: &tera::State| inert::terminal(text).into_owned());
     tera
+}
+
+/// Tera's `range(start=0, end, step_by=1)`, with a limit over all calls: loops in loops would never end otherwise.
+fn range(kwargs: &tera::Kwargs, spent: &AtomicU64) -> tera::TeraResult<Vec<i64>> {
+    let (start, end) = (kwargs.get::<i64>("start")?.unwrap_or(0), kwargs.must_get::<i64>("end")?);
+    let step = usize::try_from(kwargs.get::<i64>("step_by")?.unwrap_or(1)).ok().filter(|&step| step > 0);
+    let step = step.ok_or_else(|| tera::Error::message("`step_by` of `range` must be at least 1"))?;
+    let length = end.saturating_sub(start).max(0).unsigned_abs().div_ceil(step as u64);
+    if spent.fetch_add(length, Ordering::Relaxed).saturating_add(length) > RANGES_MAX {
+        return Err(tera::Error::message(format!("all calls of `range` together give more than {RANGES_MAX} numbers")));
+    }
+    Ok((start..end).step_by(step).collect())
 }
 
 /// Renders into memory up to the limit, so that a template that fails or runs wild writes nothing.
@@ -67,7 +84,7 @@ pub(super) fn render(tera: &Tera, name: &str, context: &Context) -> Result<Vec<u
 }
 
 /// The template as parsed, all its names checked: Tera itself takes a misspelt one in a condition for false.
-fn checked(name: &str, text: &str, top: &[&str]) -> Result<Tera, ReportError> {
+fn checked(name: &str, text: &str, top: &[&str], run: &'static [&'static str]) -> Result<Tera, ReportError> {
     let mut tera = tera();
     tera.add_raw_template(name, text).map_err(|error| located(name, &error))?;
     let misnamed = |found: Misnamed| ReportError::Template {
@@ -82,7 +99,7 @@ fn checked(name: &str, text: &str, top: &[&str]) -> Result<Tera, ReportError> {
     if let Some(variable) = unknown.first() {
         return Err(misnamed(fields::unknown_variable(text, variable, top)));
     }
-    fields::check(text).map_err(misnamed)?;
+    fields::check(text, run).map_err(misnamed)?;
     Ok(tera)
 }
 
@@ -146,6 +163,9 @@ fn make_inert(value: &mut Value) {
     }
 }
 
+/// What Tera says of a missing value at the end of a path.
+const UNDEFINED: &str = "Tried to render a variable that is undefined";
+
 /// Tera's error with its place. What it says may hold data, so it is made inert.
 fn located(name: &str, error: &tera::Error) -> ReportError {
     let (line, column, message) = match error.kind() {
@@ -154,6 +174,10 @@ fn located(name: &str, error: &tera::Error) -> ReportError {
         }
         _ => from_words(&error.to_string()),
     };
+    if message.starts_with(UNDEFINED) {
+        let message = "there is no such value here; use `| default(value=\"\")` where it may be missing".to_owned();
+        return ReportError::Template { path: name.to_owned(), line, column, message };
+    }
     let message = inert::shorten(&inert::terminal(&message), 500).into_owned();
     ReportError::Template { path: name.to_owned(), line, column, message: lower_first(&message) }
 }

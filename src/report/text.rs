@@ -4,7 +4,7 @@
 //! text is made inert.
 
 use super::pick::{self, Limits, Picked};
-use super::totals::RowsWithoutItem;
+use super::totals::{RowsWithoutItem, Totals};
 use super::view::{ItemView, RowView, RunView};
 use super::words::{self, Tone, count};
 use super::{ReportError, Source, inert};
@@ -31,7 +31,8 @@ pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<
     let verdict = Verdict::of(&picked);
     let paint = Paint(colour);
     let id = inert::terminal(&source.run.id);
-    writeln!(out, "{id}: {} (exit code {})", paint.tone(verdict.tone, &verdict.words), source.exit_code)?;
+    let simulated = if source.run.simulated { "simulated, " } else { "" };
+    writeln!(out, "{id}: {} ({simulated}exit code {})", paint.tone(verdict.tone, &verdict.words), source.exit_code)?;
     run(source, out)?;
     counts(&picked, paint, out)?;
     needs_person(source, &picked, paint, out)?;
@@ -62,15 +63,12 @@ impl Verdict {
             () if n(Outcome::Unknown) + n(Outcome::Unmatched) > 0 => {
                 let of = [(Outcome::Unknown, n(Outcome::Unknown)), (Outcome::Unmatched, n(Outcome::Unmatched))];
                 let of = of.into_iter().filter(|&(_, n)| n > 0).map(|(of, n)| format!("{n} {}", words::outcome(of)));
-                (Tone::Bad, format!("a person must look, of {items} {}", of.collect::<Vec<_>>().join(" and ")))
+                let of = of.collect::<Vec<_>>().join(" and ");
+                let early = if totals.complete { String::new() } else { format!("; {}", early(totals)) };
+                (Tone::Bad, format!("a person must look: {of} of {items}{early}"))
             }
             () if !totals.complete => {
-                let why = match (totals.stopped, totals.ended) {
-                    (Some(why), _) => format!("stopped early, {}", words::stop_reason(why)),
-                    (None, true) => "stopped early".to_owned(),
-                    (None, false) => "still going on or interrupted".to_owned(),
-                };
-                (Tone::Bad, format!("{why}; {} of {items} succeeded", n(Outcome::Succeeded)))
+                (Tone::Bad, format!("{}; {} of {items} succeeded", early(totals), n(Outcome::Succeeded)))
             }
             () if summary.items == 0 => (Tone::Good, "nothing to do, no row became an item".to_owned()),
             () if good == summary.items => (Tone::Good, all_well(n(Outcome::Succeeded), n(Outcome::Skipped))),
@@ -85,6 +83,15 @@ impl Verdict {
     /// The command that goes on from here.
     fn next(&self, run: &str) -> Option<String> {
         self.next.map(|command| format!("{command} {run}"))
+    }
+}
+
+/// How an incomplete run stands.
+fn early(totals: &Totals) -> String {
+    match (totals.stopped, totals.ended) {
+        (Some(why), _) => format!("stopped early, {}", words::stop_reason(why)),
+        (None, true) => "stopped early".to_owned(),
+        (None, false) => "still going on or interrupted".to_owned(),
     }
 }
 
