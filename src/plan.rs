@@ -7,10 +7,12 @@ mod build;
 mod digest;
 pub mod filter;
 pub mod forecast;
+mod problems;
 mod repeats;
 mod select;
 mod settings;
 pub mod show;
+mod steps;
 
 pub use build::{AdHoc, Request, Work, build};
 

@@ -169,10 +169,11 @@ fn among<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
     let [wanted, container] = args.as_slice() else { return Err(ExecutionError::missing_argument_or_target()) };
     let Some(has) = container.as_container() else { return Err(mixed("in", wanted, container)) };
     let found = has.contains(wanted.as_ref())?;
-    if let (false, Some(list)) = (found, container.downcast_ref::<CelList>()) {
-        if let Some(other) = list.inner().iter().find(|element| !comparable(wanted.as_ref(), element.as_ref())) {
-            return Err(mixed("in", wanted, &CowVal::Borrowed(other.as_ref())));
-        }
+    let stranger = container
+        .downcast_ref::<CelList>()
+        .and_then(|list| list.inner().iter().find(|element| !comparable(wanted.as_ref(), element.as_ref())));
+    if let (false, Some(stranger)) = (found, stranger) {
+        return Err(mixed("in", wanted, &CowVal::Borrowed(stranger.as_ref())));
     }
     Ok(CowVal::owned(CelBool::from(found)))
 }

@@ -2,9 +2,9 @@
 //!
 //! A row is judged whole: when one step's filter cannot judge it, no step has it.
 
-use super::RowWithoutItem;
 use super::filter::{ColumnReader, Filter};
 use super::repeats::Repeats;
+use super::{PlannedStep, RowWithoutItem};
 use crate::events::{Event, RowPlace};
 use crate::problem::Place;
 use crate::tenant::{Action, EventType, FillField};
@@ -22,6 +22,12 @@ pub(super) struct ReadyStep {
     pub(super) action_index: usize,
     /// As written, where, compiled.
     pub(super) filter: Option<(String, Place, Filter)>,
+}
+
+impl ReadyStep {
+    pub(super) fn into_planned(self) -> PlannedStep {
+        PlannedStep { name: self.name, action: self.action, filter: self.filter.map(|(source, ..)| source) }
+    }
 }
 
 /// A row and a step that selects it, by their indices.
@@ -86,10 +92,10 @@ pub(super) fn actions_of_rows<'a>(actions: &'a [Action], events: &[Event]) -> Ve
     let mut words = Words { actions, known: HashMap::new() };
     let mut seen: Vec<usize> = Vec::new();
     for event in events {
-        if let Ok(Some(action)) = words.asked(event) {
-            if !seen.contains(&action) {
-                seen.push(action);
-            }
+        match words.asked(event) {
+            Ok(Some(action)) if !seen.contains(&action) => seen.push(action),
+            // An unknown word is reported with its row when rows are judged.
+            _ => {}
         }
     }
     seen.into_iter().map(|action| actions[action].name.as_str()).collect()

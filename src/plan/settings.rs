@@ -2,8 +2,9 @@
 //!
 //! A playbook may ask less of the API than the tenant allows, never more.
 
-use super::build::{Origin, Problems, Work};
+use super::build::Work;
 use super::filter::nearest;
+use super::problems::{Origin, Problems};
 use crate::playbook::{LimitsPatch, Playbook, PollingPatch};
 use crate::problem::Place;
 use crate::tenant::{Limits, Polling, Rate, Tenant};

@@ -1,8 +1,9 @@
 use super::*;
-use crate::events::{RefusedRow, RowPlace};
+use crate::events::{Event, RefusedRow, RowPlace};
 use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::show;
 use crate::playbook::{LimitsPatch, PollingPatch, Step, VarDeclaration};
+use crate::problem::Place;
 use crate::tenant::*;
 use crate::yaml::Spanned;
 use proptest::prelude::*;
@@ -446,7 +447,8 @@ fn limits_and_polling_are_only_tightened() {
 
 #[test]
 fn the_digest_changes_with_what_is_done_and_not_with_where_it_is_planned() {
-    let digest = |change: &dyn Fn(&mut Playbook, &mut Events)| {
+    type Change = dyn Fn(&mut Playbook, &mut Events);
+    let digest = |change: &Change| {
         let (mut playbook, mut events) = (playbook(), events(&HITS));
         change(&mut playbook, &mut events);
         plan_of(&playbook, events).expect("a plan").header.digest
@@ -461,7 +463,7 @@ fn the_digest_changes_with_what_is_done_and_not_with_where_it_is_planned() {
             events.sources[0] = "/srv/exports/hits.csv".into();
         })
     );
-    let changes: [&dyn Fn(&mut Playbook, &mut Events); 7] = [
+    let changes: [&Change; 7] = [
         &|playbook, _| playbook.description = "x".into(),
         &|playbook, _| playbook.steps[0].name.value = "kill2".into(),
         &|playbook, _| playbook.steps[0].filter = None,
@@ -627,4 +629,25 @@ proptest! {
         prop_assert_eq!(&whole.items[..fewer.items.len()], &fewer.items[..]);
         prop_assert_eq!(&whole.rows_without_item[..fewer.rows_without_item.len()], &fewer.rows_without_item[..]);
     }
+}
+
+/// Prints what a row costs from selection to digest; a cost that grows with the number of rows fails.
+#[test]
+fn a_plan_costs_microseconds_a_row() {
+    let cost = |rows: usize| {
+        let lines: Vec<String> = (0..rows)
+            .map(|number| {
+                format!(r#"FILE host-{} f{number} - {{"Verdict":"BAD","score":"{}"}}"#, number % 997, number % 10)
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let events = events(&lines);
+        let started = std::time::Instant::now();
+        let plan = plan_of(&playbook(), events).expect("a plan");
+        assert_eq!(plan.items.len(), rows / 5);
+        started.elapsed() / u32::try_from(rows).expect("few")
+    };
+    let (few, many) = (cost(1_000), cost(10_000));
+    println!("{few:?} for each of 1,000 rows, {many:?} for each of 10,000");
+    assert!(many < few * 4 + Duration::from_micros(50), "{few:?}, {many:?}");
 }

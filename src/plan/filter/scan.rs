@@ -141,11 +141,9 @@ fn tokens(source: &str) -> impl Iterator<Item = Token> + '_ {
 fn end_of_text(source: &str, start: usize) -> Option<usize> {
     let bytes = source.as_bytes();
     let quote = bytes[start];
-    let raw = source[..start].bytes().rev().take(2).any(|byte| byte.eq_ignore_ascii_case(&b'r')) && {
-        // The prefix is r, br or rb and not the end of a longer word.
-        let prefix = source[..start].bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
-        prefix <= 2
-    };
+    // The prefix is r, br or rb; a longer word before the quote is no prefix.
+    let prefix = bytes[..start].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let raw = prefix <= 2 && bytes[start - prefix..start].iter().any(|byte| byte.eq_ignore_ascii_case(&b'r'));
     let triple = bytes[start..].starts_with(&[quote; 3]);
     let mut at = start + if triple { 3 } else { 1 };
     while let Some(&byte) = bytes.get(at) {

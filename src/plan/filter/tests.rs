@@ -58,6 +58,7 @@ fn expressions_answer_over_all_kinds_of_columns() {
         ("score == '8' ? pid > 41 : false", true),
         ("!(verdict in ['OK', 'SUSPICIOUS'])", true),
         ("verdict != 'OK' // why not", true),
+        ("verdict in [r,\"a\\\"b\", r'\\', '''x'y''', 'MALICIOUS']", true),
         ("'(((' == '(((' && r'\\' == '\\\\'", true),
     ];
     for (source, expected) in cases {

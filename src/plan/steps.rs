@@ -1,0 +1,153 @@
+//! Steps as they were asked for become steps that can judge rows: the action found, the filter compiled, its columns
+//! known to exist. What fails is reported and left out, so that the other steps are checked all the same.
+
+use super::build::Work;
+use super::filter::{ColumnReader, Filter, FilterError, nearest};
+use super::problems::{Origin, Problems};
+use super::select::{self, ReadyStep};
+use crate::events::Events;
+use crate::problem::Place;
+use crate::tenant::{Action, Tenant};
+use std::collections::BTreeMap;
+
+/// How many steps a plan may have.
+const STEPS_MAX: usize = 1000;
+/// How many column names a help lists.
+const COLUMNS_SHOWN_MAX: usize = 20;
+
+pub(super) fn compiled_steps(
+    work: &Work<'_>,
+    tenant: &Tenant,
+    events: &Events,
+    vars: &BTreeMap<String, String>,
+    origin: &Origin,
+    problems: &mut Problems,
+) -> Vec<CompiledStep> {
+    let wanted: Vec<Wanted<'_>> = match work {
+        Work::Playbook(playbook) => playbook.steps.iter().map(Wanted::from_step).collect(),
+        Work::AdHoc(ad_hoc) => {
+            let names: Vec<&str> = match &ad_hoc.action {
+                Some(action) => vec![action],
+                None => select::actions_of_rows(&tenant.actions, &events.rows),
+            };
+            if names.is_empty() && !events.rows.is_empty() {
+                let message = "nothing says which action to take: no row has a known one".to_owned();
+                let help = Some(format!("pass --action NAME; {} has {}", tenant.name, names_of(&tenant.actions)));
+                problems.push(origin.problem(Place::default(), "--action", message, help));
+            }
+            names.into_iter().map(|name| Wanted::ad_hoc(name, ad_hoc.filter.as_deref())).collect()
+        }
+    };
+    if wanted.len() > STEPS_MAX {
+        let message = format!("there are {} steps, at most {STEPS_MAX} are carried out", wanted.len());
+        problems.push(origin.problem(wanted[STEPS_MAX].action_place, "--action", message, None));
+        return Vec::new();
+    }
+    wanted.into_iter().map(|step| step.compile(tenant, vars, origin, problems)).collect()
+}
+
+/// A step as it was asked for.
+struct Wanted<'a> {
+    name: &'a str,
+    action: &'a str,
+    action_place: Place,
+    filter: Option<(&'a str, Place)>,
+}
+
+impl<'a> Wanted<'a> {
+    fn from_step(step: &'a crate::playbook::Step) -> Self {
+        Self {
+            name: &step.name.value,
+            action: &step.action.value,
+            action_place: step.action.place,
+            filter: step.filter.as_ref().map(|filter| (filter.value.as_str(), filter.place)),
+        }
+    }
+
+    fn ad_hoc(action: &'a str, filter: Option<&'a str>) -> Self {
+        Self {
+            name: action,
+            action,
+            action_place: Place::default(),
+            filter: filter.map(|filter| (filter, Place::default())),
+        }
+    }
+
+    fn compile(
+        self,
+        tenant: &Tenant,
+        vars: &BTreeMap<String, String>,
+        origin: &Origin,
+        problems: &mut Problems,
+    ) -> CompiledStep {
+        let action = tenant.actions.iter().position(|action| action.name == self.action);
+        if action.is_none() {
+            let near = nearest(self.action, tenant.actions.iter().map(|action| action.name.as_str()));
+            let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let help = Some(format!("{near}{} has {}", tenant.name, names_of(&tenant.actions)));
+            let message = format!("there is no action {:?}", self.action);
+            problems.push(origin.problem(self.action_place, "--action", message, help));
+        }
+        let filter = match self.filter {
+            None => None,
+            Some((source, place)) => match Filter::compile(source, vars) {
+                Ok(filter) => Some((source.to_owned(), place, filter)),
+                Err(errors) => {
+                    errors.into_iter().for_each(|error| problems.push(origin.filter_problem(source, place, error)));
+                    None
+                }
+            },
+        };
+        CompiledStep { name: self.name.to_owned(), action, filter }
+    }
+}
+
+/// A step as far as it could be made; what is missing is a problem already.
+pub(super) struct CompiledStep {
+    name: String,
+    action: Option<usize>,
+    filter: Option<(String, Place, Filter)>,
+}
+
+impl CompiledStep {
+    pub(super) fn ready(self, actions: &[Action]) -> Option<ReadyStep> {
+        let index = self.action?;
+        Some(ReadyStep { name: self.name, action: actions[index].clone(), action_index: index, filter: self.filter })
+    }
+}
+
+fn names_of(actions: &[Action]) -> String {
+    actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A column that no row has is a mistake in the filter; one that only some rows have is null in the others.
+pub(super) fn check_columns(steps: &[CompiledStep], events: &Events, origin: &Origin, problems: &mut Problems) {
+    let filters = || steps.iter().filter_map(|step| step.filter.as_ref());
+    let missing = ColumnReader::new(filters().map(|(_, _, filter)| filter)).missing(&events.rows);
+    if missing.is_empty() || events.rows.is_empty() {
+        return;
+    }
+    let names = ColumnReader::all_names(&events.rows);
+    let mut said = Vec::new();
+    for (source, place, filter) in filters() {
+        for column in filter.columns().iter().filter(|column| missing.contains(&column.name)) {
+            let key = (source, *place, &column.name);
+            if said.contains(&key) {
+                continue;
+            }
+            said.push(key);
+            let known = names.iter().take(COLUMNS_SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if names.len() > COLUMNS_SHOWN_MAX { ", …" } else { "" };
+            let help = match nearest(&column.name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("the events have {known}{more}"),
+            };
+            let error = FilterError {
+                message: format!("no event has a column {:?}", column.name),
+                range: column.range.clone(),
+                help: Some(help),
+            };
+            problems.push(origin.filter_problem(source, *place, error));
+        }
+    }
+}
