@@ -13,7 +13,7 @@ mod check;
 pub use file::schema;
 pub use quantity::show_duration;
 
-pub(crate) use columns::{ColumnEntries, ColumnsFile, read_columns};
+pub(crate) use columns::{ColumnEntries, read_columns};
 pub(crate) use names::{Name, Word, fold};
 pub(crate) use quantity::{ActTimeout, Deadline, Pause, PollTimeout};
 

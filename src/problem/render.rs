@@ -2,7 +2,7 @@
 //! obey what a playbook or an export contains.
 
 use super::{Place, Problem};
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -14,6 +14,9 @@ const CHARS_BEFORE: usize = 60;
 const CHARS_KEPT: usize = 160;
 /// Wider than any line that is left, so that lines are cut in one place only.
 const WIDTH: usize = 4 * LINE_CHARS_MAX;
+/// Stands for the file's name while rendering: the renderer would count columns in the line as it is shown, cut and
+/// escaped. No other text that is rendered can contain it.
+const STAND_IN: &str = "\u{e000}";
 
 /// The problems as text for a terminal or a log: by file in the order in which files first appear, then by place.
 /// Empty for no problems; otherwise it ends with a line end.
@@ -56,23 +59,34 @@ fn in_order(problems: &[Problem]) -> Vec<&Problem> {
 
 fn render_one(problem: &Problem, renderer: &Renderer) -> String {
     let place = problem.place;
-    let mut origin = Origin::path(inert(&problem.file));
-    if place.line > 0 {
-        origin = origin.line(place.line as usize);
-        if place.column > 0 {
-            origin = origin.char_column(place.column as usize);
+    let title = Level::ERROR.primary_title(inert(&problem.message));
+    let excerpt = problem.line_text.as_deref().filter(|_| place.line > 0).map(|line| Excerpt::new(line, place));
+    let shown_as = excerpt.as_ref().map(|excerpt| format!("{STAND_IN}:{}:{}", place.line, excerpt.column()));
+    let mut group = match excerpt {
+        Some(Excerpt { text, start, end }) => {
+            let mark = AnnotationKind::Primary.span(start..end);
+            title.element(Snippet::source(text).path(STAND_IN).line_start(place.line as usize).annotation(mark))
         }
-    }
-    let mut group = Group::with_title(Level::ERROR.primary_title(inert(&problem.message))).element(origin);
-    if let Some(line) = problem.line_text.as_deref().filter(|_| place.line > 0) {
-        let excerpt = Excerpt::new(line, place);
-        let mark = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
-        group = group.element(Snippet::source(excerpt.text).line_start(place.line as usize).annotation(mark));
-    }
+        None => title.element(Origin::path(location(problem))),
+    };
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(inert(help)));
     }
-    renderer.render(&[group])
+    let rendered = renderer.render(&[group]);
+    match shown_as {
+        Some(shown_as) => rendered.replacen(&shown_as, &location(problem), 1),
+        None => rendered,
+    }
+}
+
+/// `file:line:column`, as far as they are known.
+fn location(problem: &Problem) -> String {
+    let (file, Place { line, column, .. }) = (inert(&problem.file), problem.place);
+    match (line, column) {
+        (0, _) => file,
+        (line, 0) => format!("{file}:{line}"),
+        (line, column) => format!("{file}:{line}:{column}"),
+    }
 }
 
 /// The part of a line that is shown, inert, and the byte range in it that is wrong.
@@ -113,17 +127,24 @@ impl Excerpt {
     }
 }
 
+impl Excerpt {
+    /// The column at which the renderer believes the problem to be.
+    fn column(&self) -> usize {
+        self.text[..self.start].chars().count() + 1
+    }
+}
+
 /// A tab is shown as one space, so that carets stand under what they mean.
 fn tab_to_space(c: char) -> char {
     if c == '\t' { ' ' } else { c }
 }
 
-/// Control characters, line separators, bidirectional and other invisible marks.
+/// Control characters, line separators, bidirectional and other invisible marks, characters of private use.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

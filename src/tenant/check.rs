@@ -8,7 +8,6 @@ use super::{Action, ApiVersion, Auth, FillField, Limits, Name, Polling, RequestT
 use crate::problem::{Place, Problem};
 use crate::yaml::{AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written, did_you_mean, listed};
 use std::collections::HashMap;
-use std::time::Duration;
 
 const REFERENCE: &str =
     "a token never stands in a file: name where it is with `token_env`, `token_file` or `token_command`";

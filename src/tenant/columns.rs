@@ -11,9 +11,6 @@ const OWN_FIELDS: [&str; 6] = ["agent_id", "event_id", "event_type", "pid", "uni
 /// `agent_id: Agent ID`, in file order.
 pub(crate) type ColumnEntries = Entries<ColumnFile>;
 
-/// A mapping as one of several kinds of value.
-pub(crate) type ColumnsFile = Field<ColumnEntries>;
-
 /// Where a field's text comes from.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename = "quell::ByKind", rename_all = "lowercase")]

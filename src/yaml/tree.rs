@@ -151,7 +151,10 @@ impl<'a> Builder<'_, 'a> {
             }
             Event::Scalar(text, style, _, tag) => {
                 self.refuse_tag(tag.is_some(), &span);
-                self.add(Node::Scalar { at, text, plain: style == ScalarStyle::Plain });
+                let plain = style == ScalarStyle::Plain;
+                // The parser writes `~` for a value that is not there.
+                let text = if plain && span.is_empty() { Cow::Borrowed("") } else { text };
+                self.add(Node::Scalar { at, text, plain });
             }
             Event::SequenceStart(_, _, tag) => {
                 self.refuse_tag(tag.is_some(), &span);

@@ -5,7 +5,7 @@ use serde_saphyr::granit_parser::ErrorKind;
 /// The candidate that was probably meant, if one is near enough.
 pub(crate) fn did_you_mean<'c, S: AsRef<str>>(word: &str, candidates: &'c [S]) -> Option<&'c str> {
     /// How alike two words must be, from 0 to 1.
-    const ALIKE_MIN: f64 = 0.8;
+    const ALIKE_MIN: f64 = 0.87;
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
     let alike = |candidate: &'c S| {
         let candidate = candidate.as_ref();
@@ -75,6 +75,7 @@ mod tests {
             ("usr", Some("user")),
             ("event_type", Some("event_types")),
             ("xyz", None),
+            ("api_token", None),
             ("", None),
         ] {
             assert_eq!(did_you_mean(word, &known), meant, "{word}");
