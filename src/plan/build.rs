@@ -8,7 +8,7 @@ use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{check_columns, compiled_steps};
 use super::{Plan, PlanHeader, PlannedItem, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{digest, repeats, select, settings};
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, RefusedRow};
 use crate::playbook::{Playbook, ReportFormat};
 use crate::problem::Problem;
 use crate::tenant::Tenant;
@@ -74,8 +74,9 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
     let Events { sources, rows: all_events, refused, .. } = events;
     // Rows are judged only by filters that can judge: one wrong column would make every row a problem of its own.
-    let selection = if found.is_empty() {
-        let mut selection = select::select(&steps, &tenant.actions, &all_events, by_column(&work));
+    let mut selection = Selection::default();
+    if found.is_empty() {
+        selection = select::select(&steps, &tenant.actions, &all_events, by_column(&work));
         let repeated = repeats::find(&selection.chosen, &all_events);
         if by_column(&work) {
             problems::report_contradictions(&repeated, &steps, &all_events, &sources, &mut found);
@@ -84,22 +85,10 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         if !partial {
             problems::report_bad_rows(&selection.bad, &sources, &mut found);
         }
-        selection
-    } else {
-        Selection::default()
-    };
+    }
     found.none()?;
 
-    let mut without = selection.without;
-    without.extend(selection.bad.into_iter().map(BadRow::into_row_without_item));
-    without.extend(refused.into_iter().map(|row| RowWithoutItem {
-        row: row.place.row,
-        source: row.place.source,
-        line: row.place.line,
-        byte: Some(row.byte),
-        reason: format!("refused: {}", row.reason),
-    }));
-    without.sort_by_key(|row| row.row);
+    let without = rows_without_item(selection.without, selection.bad, refused);
     let (kept, items) = number(all_events, &selection.chosen);
     let (playbook, description, reports) = match work {
         Work::Playbook(playbook) => {
@@ -138,6 +127,24 @@ fn check_tenant(request: &Request<'_>, origin: &Origin, problems: &mut Problems)
             problems.push(origin.problem(wanted.place, "--tenant", message, None));
         }
     }
+}
+
+/// In input order: rows that no step has, rows that cannot be judged, rows that could not be read.
+fn rows_without_item(
+    mut without: Vec<RowWithoutItem>,
+    bad: Vec<BadRow>,
+    refused: Vec<RefusedRow>,
+) -> Vec<RowWithoutItem> {
+    without.extend(bad.into_iter().map(BadRow::into_row_without_item));
+    without.extend(refused.into_iter().map(|row| RowWithoutItem {
+        row: row.place.row,
+        source: row.place.source,
+        line: row.place.line,
+        byte: Some(row.byte),
+        reason: format!("refused: {}", row.reason),
+    }));
+    without.sort_by_key(|row| row.row);
+    without
 }
 
 /// Keeps the events that became items, and gives each host its number.

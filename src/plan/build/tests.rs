@@ -1,5 +1,5 @@
 use super::*;
-use crate::events::{Event, RefusedRow, RowPlace};
+use crate::events::RowPlace;
 use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::show;
 use crate::playbook::{LimitsPatch, PollingPatch, Step, VarDeclaration};

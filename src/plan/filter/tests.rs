@@ -252,3 +252,32 @@ fn a_row_costs_microseconds() {
     println!("{each:?} for each row of 33 columns under two filters");
     assert!(each < std::time::Duration::from_millis(3), "{each:?}");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, ..Default::default() })]
+
+    /// The parser never panics, and whatever compiles can be evaluated.
+    #[test]
+    fn any_text_is_compiled_or_refused(parts in proptest::collection::vec(proptest::sample::select(vec![
+        "a", "b.c", "vars", "vars.sha256", "(", ")", "[", "]", "{", "}", ",", ":", "?", ".", "==", "!=", "in", "&&", "||", "!",
+        "-", "+", "%", "1", "1.5", "0x", "18446744073709551616", "'x'", "r'\\d'", "\"", "b'q'", ".exists(x, x == 'x')", "has(a.b)",
+        ".matches('[a')", "true", "null", "é", "\u{202e}", "`", "\n", "//", " ", "@in", "$", "T{", "as", "'\\u00'", "'\\x", ".size()",
+    ]), 0..12)) {
+        let source = parts.concat();
+        match Filter::compile(&source, &vars()) {
+            Ok(filter) => {
+                let event = event(ROW);
+                let mut reader = ColumnReader::new(std::iter::once(&filter));
+                let row = reader.read(&event).expect("a readable row");
+                let _answer_or_reason = filter.selects(&row);
+            }
+            Err(errors) => {
+                proptest::prop_assert!(!errors.is_empty());
+                for error in errors {
+                    proptest::prop_assert!(error.message != "this expression cannot be read", "{}", source);
+                    proptest::prop_assert!(error.range.start < error.range.end);
+                }
+            }
+        }
+    }
+}
