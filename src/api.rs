@@ -21,11 +21,11 @@ pub use self::http::{Http, HttpError};
 pub use crate::engine::sent_or_not::safe_id;
 pub use in_process::InProcess;
 pub use limits::limit_headers;
-pub use request::{BaseUrlError, ItemBody};
+pub use request::BaseUrlError;
 pub use token::{TokenError, TokenSource};
 pub use transport::Transport;
 
-use crate::engine::call::{ActReply, LimitHeaders, PollReply, Reply, ReplyBody};
+use crate::engine::call::{ActReply, ItemBody, LimitHeaders, PollReply, Reply, ReplyBody};
 use crate::engine::fact::NotCarriedOut;
 use crate::engine::sent_or_not::{MESSAGE_CHARS_MAX, NoAnswer, Seen, inert, judge};
 use crate::plan::PlannedTenant;

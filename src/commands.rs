@@ -1,1 +1,55 @@
-//! One file for each subcommand; each wires the parts together.
+//! One file for each subcommand; each wires the parts together. What a command prints for people to keep goes to
+//! standard output, everything else to standard error.
+
+pub mod check;
+pub mod init;
+pub mod inputs;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod resume;
+pub mod run;
+pub mod runs;
+pub mod schema;
+
+pub mod show;
+pub mod simulate;
+pub mod standing;
+
+use crate::cli::Command;
+use crate::error::{ExitCode, Failure};
+use std::io::{self, Write};
+
+/// Does what was asked.
+pub fn execute(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Check { files, tenant } => check::execute(&files, tenant.as_deref()),
+        Command::Plan { selection, format, simulate } => plan::execute(&selection, format, simulate),
+        Command::Run { selection, yes, simulate, running, state } => {
+            run::execute(&run::Order { selection, yes, simulate, running, state })
+        }
+        Command::Resume { run, running, state } => resume::execute(run.as_deref(), &running, &state),
+        Command::Runs { format, state } => runs::execute(format, &state),
+        Command::Show { run, state } => show::execute(run.as_deref(), &state),
+        Command::Report { run, format, output, state } => {
+            report::execute(run.as_deref(), &format, output.as_deref(), &state)
+        }
+        Command::Simulate(args) => simulate::execute(&args),
+        Command::Init { folder } => init::execute(&folder),
+        Command::Schema(kind) => schema::execute(kind),
+    }
+}
+
+/// Writes to standard output. A reader that went away is no error: it has what it wanted.
+pub fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Report(crate::report::ReportError::Output(e))),
+        _ => Ok(()),
+    }
+}
+
+/// Tells people something on standard error. Nobody listening is no reason to stop.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,1 +1,264 @@
 //! The IO shell around the engine: turn, append, start calls, wait.
+//!
+//! It decides nothing. What the engine says is appended durably before any call of that turn starts; several ready
+//! answers are heard as several turns and appended in one transaction. The first failure of the store ends the run in
+//! this process: what could not be recorded is handed back, never dropped.
+
+use crate::api::Api;
+use crate::engine::call::{ActReply, Call, CallWhat, LimitHeaders, PollReply, Reply, ReplyBody};
+use crate::engine::fact::{BatchId, CallId, Fact, Moment, StopReason, What};
+use crate::engine::{Engine, Illegal, Input, Progress, Then, Turn, tag};
+use crate::journal::{Charge, Head, Store, StoreError};
+use crate::plan::PlanHeader;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Answers that are heard before their facts are appended in one transaction.
+const INPUTS_PER_COMMIT_MAX: usize = 512;
+
+/// The run clock: a moment at the start, monotonic time since.
+#[derive(Debug, Clone, Copy)]
+pub struct RunClock {
+    start: Moment,
+    started: Instant,
+}
+
+impl RunClock {
+    /// A clock that shows `start` now.
+    pub fn starting_at(start: Moment) -> Self {
+        Self { start, started: Instant::now() }
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.start.0 + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2))
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        self.started + Duration::from_millis(moment.0.saturating_sub(self.start.0))
+    }
+}
+
+/// What a driver works with.
+pub struct Driver<S> {
+    /// The run's name, for the tags of its acts.
+    pub run: String,
+    /// The plan, as far as calls need it.
+    pub header: Arc<PlanHeader>,
+    /// The machine, with all earlier facts applied.
+    pub engine: Engine,
+    /// Where facts go.
+    pub store: S,
+    /// The end of what is there.
+    pub head: Head,
+    /// Who carries calls.
+    pub api: Arc<Api>,
+    /// The time.
+    pub clock: RunClock,
+}
+
+/// Why a run ended before the engine said so.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The store failed. The ids are remediations that the API named and that could not be recorded.
+    #[error("{cause}")]
+    Store {
+        /// Why.
+        #[source]
+        cause: StoreError,
+        /// Remediation ids that are known to nobody else: batch, ids.
+        unrecorded: Vec<(BatchId, Vec<String>)>,
+    },
+    /// A fact or an answer that cannot be.
+    #[error("the run met something that cannot be: {0}")]
+    Illegal(#[from] Illegal),
+}
+
+/// How a run ended in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// How far it is.
+    pub progress: Progress,
+    /// Calls whose task died: a bug, though the run went on.
+    pub died: u32,
+}
+
+/// What one round of turns asks for.
+struct Round {
+    record: Vec<Fact>,
+    charge: u32,
+    calls: Vec<Call>,
+    then: Then,
+}
+
+impl<S: Store> Driver<S> {
+    /// Carries the run on until it is finished or stopped. `watch` sees each round's facts after they are durable.
+    pub async fn run(
+        mut self,
+        mut stops: mpsc::Receiver<StopReason>,
+        mut watch: impl FnMut(&Progress, &[Fact]),
+    ) -> Result<Ending, DriverError> {
+        let mut calls = Calls::default();
+        let mut inputs = vec![Input::Started];
+        let lost = self.engine.unanswered_acts();
+        inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch, may_have_left: true }));
+        loop {
+            let round = self.hear(inputs)?;
+            if let Err(cause) = self.append(&round) {
+                return Err(self.lose(cause, &round.record, calls).await);
+            }
+            for call in round.calls {
+                if let Err(cause) = self.start(call, &mut calls) {
+                    return Err(self.lose(cause, &[], calls).await);
+                }
+            }
+            watch(&self.engine.progress(), &round.record);
+            let until = match round.then {
+                Then::Finished => return Ok(Ending { progress: self.engine.progress(), died: calls.died }),
+                Then::WaitUntil(moment) => Some(self.clock.instant(moment)),
+                Then::WaitForInput => None,
+            };
+            inputs = calls.wait(until, &mut stops).await;
+        }
+    }
+
+    fn hear(&mut self, inputs: Vec<Input>) -> Result<Round, Illegal> {
+        let mut round = Round { record: Vec::new(), charge: 0, calls: Vec::new(), then: Then::WaitForInput };
+        for input in inputs {
+            let Turn { record, charge, calls, then } = self.engine.turn(self.clock.now(), input)?;
+            round.record.extend(record);
+            round.charge += charge;
+            round.calls.extend(calls);
+            round.then = then;
+        }
+        Ok(round)
+    }
+
+    fn append(&mut self, round: &Round) -> Result<(), StoreError> {
+        if round.record.is_empty() && round.charge == 0 {
+            return Ok(());
+        }
+        let charge = (round.charge > 0).then(|| Charge { at: self.engine.now(), calls: round.charge });
+        self.head = self.store.append(self.head, &round.record, charge)?;
+        Ok(())
+    }
+
+    /// Starts a call whose intent is durable. Its texts are loaded here: the engine has only numbers.
+    fn start(&mut self, call: Call, calls: &mut Calls) -> Result<(), StoreError> {
+        let (api, header) = (Arc::clone(&self.api), Arc::clone(&self.header));
+        match call.what {
+            CallWhat::Act { batch, step, items } => {
+                let bodies = self.store.bodies(&items)?;
+                let comment = tag::comment_of(&self.header.comment, &self.run, batch);
+                calls.spawn(call.id, Some(batch), async move {
+                    api.act(&header.steps[usize::from(step)].action, &bodies, &comment).await
+                });
+            }
+            CallWhat::Poll { of, step } => {
+                let id = self.store.remediation_id(of)?;
+                calls.spawn(call.id, None, async move { api.poll(&header.steps[usize::from(step)].action, &id).await });
+            }
+        }
+        Ok(())
+    }
+
+    /// The store is gone: acts in flight are awaited, so that ids they bring are at least told to the operator.
+    async fn lose(&mut self, cause: StoreError, record: &[Fact], mut calls: Calls) -> DriverError {
+        let mut unrecorded: Vec<(BatchId, Vec<String>)> = Vec::new();
+        for fact in record {
+            if let What::Accepted { batch, ids } = &fact.what {
+                unrecorded.push((*batch, ids.clone()));
+            }
+        }
+        while let Some((batch, reply)) = calls.next_act().await {
+            if let ReplyBody::Act(ActReply::Accepted { ids }) = reply.body {
+                unrecorded.push((batch, ids));
+            }
+        }
+        DriverError::Store { cause, unrecorded }
+    }
+}
+
+/// The calls in flight.
+#[derive(Default)]
+struct Calls {
+    tasks: JoinSet<Reply>,
+    /// Which call each task makes; for acts, the batch.
+    ids: HashMap<tokio::task::Id, (CallId, Option<BatchId>)>,
+    died: u32,
+}
+
+impl Calls {
+    fn spawn(&mut self, call: CallId, batch: Option<BatchId>, task: impl Future<Output = Reply> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.ids.insert(handle.id(), (call, batch));
+    }
+
+    /// Waits for an answer, a stop, or the time; takes every answer that is ready.
+    async fn wait(&mut self, until: Option<Instant>, stops: &mut mpsc::Receiver<StopReason>) -> Vec<Input> {
+        let timer = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut inputs = Vec::new();
+        tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
+            Some(why) = stops.recv() => inputs.push(Input::Stop(why)),
+            () = timer => inputs.push(Input::Ticked),
+        }
+        while inputs.len() < INPUTS_PER_COMMIT_MAX
+            && let Some(ended) = self.tasks.try_join_next_with_id()
+        {
+            inputs.push(self.answered(ended));
+        }
+        inputs
+    }
+
+    fn answered(&mut self, ended: Result<(tokio::task::Id, Reply), tokio::task::JoinError>) -> Input {
+        let (task, reply) = match ended {
+            Ok((task, reply)) => (task, Some(reply)),
+            Err(died) => (died.id(), None),
+        };
+        let (call, batch) = self.ids.remove(&task).expect("every task was entered when it was spawned");
+        let reply = reply.unwrap_or_else(|| {
+            self.died += 1;
+            reply_of_the_dead(batch.is_some())
+        });
+        Input::Replied { call, reply }
+    }
+
+    /// The next act's answer, when one is in flight; polls are dropped.
+    async fn next_act(&mut self) -> Option<(BatchId, Reply)> {
+        loop {
+            if !self.ids.values().any(|(_, batch)| batch.is_some()) {
+                return None;
+            }
+            match self.tasks.join_next_with_id().await? {
+                Ok((task, reply)) => {
+                    if let Some((_, Some(batch))) = self.ids.remove(&task) {
+                        return Some((batch, reply));
+                    }
+                }
+                Err(died) => {
+                    self.ids.remove(&died.id());
+                }
+            }
+        }
+    }
+}
+
+/// A task that died may have sent its act: nobody knows. A poll is simply made again.
+fn reply_of_the_dead(is_act: bool) -> Reply {
+    let message = "the task that made this call died; this is a bug".to_owned();
+    let body = if is_act {
+        ReplyBody::Act(ActReply::Unreadable { message })
+    } else {
+        ReplyBody::Poll(PollReply::Failed { message })
+    };
+    Reply { token: 0, limits: LimitHeaders::default(), body }
+}

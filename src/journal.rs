@@ -24,8 +24,8 @@ pub use open::{Journal, Resumed};
 pub use reader::RunReader;
 pub use run::SqliteRun;
 
+use crate::engine::call::ItemBody;
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
-use crate::tenant::EventType;
 
 /// The end of a run's chain of facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +43,6 @@ pub struct Charge {
     pub at: Moment,
     /// How many calls.
     pub calls: u32,
-}
-
-/// What an act sends of an item, before the action's `fill`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in `events::Event`")]
-pub struct ItemBody {
-    pub agent_id: Box<str>,
-    pub event_id: Box<str>,
-    pub event_type: EventType,
-    pub pid: u32,
-    pub unique_id: Box<str>,
 }
 
 /// One run's durable facts, as its driver sees them.

@@ -14,7 +14,7 @@ mod settings;
 pub mod show;
 mod steps;
 
-pub use build::{AdHoc, Request, Work, build};
+pub use build::{AdHoc, Request, Work, build, check};
 
 use crate::events::Event;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};

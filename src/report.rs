@@ -23,7 +23,7 @@ mod fields;
 mod file;
 
 pub use file::{render_path, write_file};
-pub use fold::{Ending, FoldError, Folded, Oddity, Remediation, fold};
+pub use fold::{Ending, FoldError, Folded, Folding, Oddity, Remediation, fold};
 pub use text::text;
 pub use totals::{Outcomes, RowsWithoutItem, Summary, Totals};
 
@@ -111,6 +111,16 @@ pub fn parse_format(word: &str) -> Result<ReportFormat, ReportError> {
             Some(path) if !path.is_empty() => Ok(ReportFormat::Template(PathBuf::from(path))),
             _ => Err(ReportError::Format(word.to_owned())),
         },
+    }
+}
+
+/// Whether a report of this format can be made at all: a template of the user's is read and checked.
+pub fn check_format(format: &ReportFormat) -> Result<(), ReportError> {
+    match format {
+        ReportFormat::Template(path) => template::check(path),
+        ReportFormat::Text | ReportFormat::Markdown | ReportFormat::Json | ReportFormat::Csv | ReportFormat::Html => {
+            Ok(())
+        }
     }
 }
 

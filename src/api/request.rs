@@ -3,36 +3,13 @@
 //! Text from outside reaches a URL only percent-encoded, and a remediation id only as one path segment of safe
 //! characters. It neither drops nor invents fields.
 
+use crate::engine::call::ItemBody;
 use crate::engine::sent_or_not::safe_id;
-use crate::events::Event;
 use crate::plan::PlannedTenant;
 use crate::tenant::{Action, ApiVersion, FillField, RequestType};
 use reqwest::Url;
 use serde::Serialize;
 use std::fmt::Write;
-
-/// What an act needs to know of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in `events::Event`")]
-pub struct ItemBody {
-    pub agent_id: Box<str>,
-    pub event_id: Box<str>,
-    pub event_type: crate::tenant::EventType,
-    pub pid: u32,
-    pub unique_id: Box<str>,
-}
-
-impl From<&Event> for ItemBody {
-    fn from(event: &Event) -> Self {
-        Self {
-            agent_id: event.agent_id.clone(),
-            event_id: event.event_id.clone(),
-            event_type: event.event_type,
-            pid: event.pid,
-            unique_id: event.unique_id.clone(),
-        }
-    }
-}
 
 /// Why no request can be built from a base URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

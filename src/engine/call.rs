@@ -1,6 +1,7 @@
 //! What the engine asks of the outside, and what the outside may answer.
 
 use super::fact::{BatchId, CallId, ItemId, NotCarriedOut, RemediationRef};
+use crate::tenant::EventType;
 use std::time::Duration;
 
 /// One call to the API. Self-contained: with the plan and the journal, any worker could carry it out.
@@ -136,4 +137,15 @@ pub struct LimitHeaders {
     pub wait: Option<Duration>,
     /// `X-Concurrency-Limit-Limit` or `X-ConcurrencyLimit-Limit`
     pub concurrency: Option<u16>,
+}
+
+/// What an act sends of an item, before the action's `fill`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `events::Event`")]
+pub struct ItemBody {
+    pub agent_id: Box<str>,
+    pub event_id: Box<str>,
+    pub event_type: EventType,
+    pub pid: u32,
+    pub unique_id: Box<str>,
 }

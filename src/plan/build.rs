@@ -115,11 +115,23 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     Ok(plan)
 }
 
+/// What stands against a playbook with this tenant, whatever the events and the values of its variables.
+pub fn check(playbook: &Playbook, tenant: &Tenant) -> Vec<Problem> {
+    let required = playbook.vars.iter().filter(|var| var.required);
+    let vars = required.map(|var| (var.name.value.clone(), "value".to_owned())).collect();
+    let work = Work::Playbook(playbook);
+    let request = Request { work, tenant, vars, events: Events::default(), partial: true, simulated: false };
+    build(request).err().unwrap_or_default()
+}
+
 fn by_column(work: &Work<'_>) -> bool {
     matches!(work, Work::AdHoc(AdHoc { action: None, .. }))
 }
 
 fn check_tenant(request: &Request<'_>, origin: &Origin, problems: &mut Problems) {
+    if request.simulated {
+        return;
+    }
     if let Work::Playbook(Playbook { tenant: Some(wanted), .. }) = &request.work {
         let given = &request.tenant.name;
         if wanted.value != *given {

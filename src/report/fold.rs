@@ -88,11 +88,35 @@ pub fn fold(
     steps_and_targets: impl Iterator<Item = (u16, u32)>,
     facts: impl Iterator<Item = Fact>,
 ) -> Result<Folded, FoldError> {
-    let mut state = State::new(header, steps_and_targets)?;
-    for (number, fact) in (1..).zip(facts) {
-        state.apply(fact).map_err(|what| FoldError { fact: number, what })?;
+    let mut folding = Folding::new(header, steps_and_targets)?;
+    for fact in facts {
+        folding.add(fact)?;
     }
-    Ok(state.finish(header))
+    Ok(folding.finish(header))
+}
+
+/// A fold to which facts are added one by one, as a journal hands them out.
+pub struct Folding {
+    state: State,
+    facts: u64,
+}
+
+impl Folding {
+    /// A fold over the items of a plan, in item order, before any fact.
+    pub fn new(header: &PlanHeader, steps_and_targets: impl Iterator<Item = (u16, u32)>) -> Result<Self, FoldError> {
+        Ok(Self { state: State::new(header, steps_and_targets)?, facts: 0 })
+    }
+
+    /// Adds the next fact.
+    pub fn add(&mut self, fact: Fact) -> Result<(), FoldError> {
+        self.facts += 1;
+        self.state.apply(fact).map_err(|what| FoldError { fact: self.facts, what })
+    }
+
+    /// What the facts come to.
+    pub fn finish(self, header: &PlanHeader) -> Folded {
+        self.state.finish(header)
+    }
 }
 
 /// What is known while folding.

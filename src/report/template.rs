@@ -28,13 +28,23 @@ const RANGES_MAX: u64 = 1_000_000;
 const ESCAPED: [&str; 8] = [".html", ".htm", ".xml", ".svg", ".html.tera", ".htm.tera", ".xml.tera", ".svg.tera"];
 
 pub(super) fn write(source: &Source<'_>, path: &Path, out: &mut dyn Write) -> Result<(), ReportError> {
+    let (name, tera) = load(path)?;
+    let rendered = render(&tera, &name, &context(source)?)?;
+    out.write_all(&rendered)?;
+    Ok(())
+}
+
+/// Whether a user's template can be read and names only what a report has.
+pub(super) fn check(path: &Path) -> Result<(), ReportError> {
+    load(path).map(drop)
+}
+
+fn load(path: &Path) -> Result<(String, Tera), ReportError> {
     let name = path.display().to_string();
     let text =
         read(path).map_err(|cause| ReportError::File { doing: "read the template", path: name.clone(), cause })?;
     let tera = checked(&name, &text, &fields::TOP, fields::RUN)?;
-    let rendered = render(&tera, &name, &context(source)?)?;
-    out.write_all(&rendered)?;
-    Ok(())
+    Ok((name, tera))
 }
 
 /// Renders a report's path from the values that may be part of one.

@@ -58,7 +58,6 @@ impl Verdict {
         let items = count(summary.items, "item");
         let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
         let goes_on = (!totals.complete).then_some("quell resume");
-        let may_settle = (n(Outcome::StillQueued) + n(Outcome::TimedOut) > 0).then_some("quell poll");
         let (tone, words) = match () {
             () if n(Outcome::Unknown) + n(Outcome::Unmatched) > 0 => {
                 let of = [(Outcome::Unknown, n(Outcome::Unknown)), (Outcome::Unmatched, n(Outcome::Unmatched))];
@@ -77,7 +76,7 @@ impl Verdict {
             }
             () => (Tone::Bad, format!("finished, {} of {items} did not succeed", summary.items - good)),
         };
-        Self { tone, words, next: goes_on.or(may_settle) }
+        Self { tone, words, next: goes_on }
     }
 
     /// The command that goes on from here.

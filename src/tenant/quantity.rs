@@ -53,6 +53,18 @@ impl fmt::Display for Rate {
     }
 }
 
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    /// Reads a rate as people write it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_text(text).map_err(|refusal| match refusal {
+            Refusal::Because(why) => why,
+            Refusal::SomethingElse => format!("expected {}", Self::expected()),
+        })
+    }
+}
+
 impl FromText for Rate {
     fn expected() -> String {
         "a rate like `300/h`, `50/s` or `100/15m`".to_owned()
@@ -168,8 +180,25 @@ mod tests {
             assert_eq!(ms(shown), Some(millis), "what is shown is read again");
         }
         for text in [
-            "", "s", "30", "1d", "1.5h", "PT1H", "1 h", "30m 1h", "1h 1h", "-30s", "30s ago", "1h  30m", " 30s", "30s ",
-            "1h, 30m", "30 parsecs", "99999999999999999999h", "1us", "1hm",
+            "",
+            "s",
+            "30",
+            "1d",
+            "1.5h",
+            "PT1H",
+            "1 h",
+            "30m 1h",
+            "1h 1h",
+            "-30s",
+            "30s ago",
+            "1h  30m",
+            " 30s",
+            "30s ",
+            "1h, 30m",
+            "30 parsecs",
+            "99999999999999999999h",
+            "1us",
+            "1hm",
         ] {
             assert_eq!(ms(text), None, "{text:?}");
         }

@@ -100,8 +100,7 @@ pub(super) fn build<'a>(reader: &Reader<'a>) -> Option<Node<'a>> {
 }
 
 fn parser(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
-    let options: Options =
-        options! { emit_anchor_events: true, emit_unresolved_aliases: true, emit_comments: false };
+    let options: Options = options! { emit_anchor_events: true, emit_unresolved_aliases: true, emit_comments: false };
     Parser::new_from_str_with_options(text, options)
 }
 

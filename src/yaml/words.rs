@@ -51,10 +51,9 @@ pub(super) fn of_invalid(kind: &ErrorKind) -> (String, Option<&'static str>) {
         }
         K::ExpectedFlowMappingSeparator => ("expected `,` or `}` here".to_owned(), None),
         K::ExpectedFlowSequenceSeparator => ("expected `,` or `]` here".to_owned(), None),
-        K::UnexpectedCharacter { character } => (
-            format!("a value cannot begin with `{}`", character.escape_default()),
-            Some("put the value in quotes"),
-        ),
+        K::UnexpectedCharacter { character } => {
+            (format!("a value cannot begin with `{}`", character.escape_default()), Some("put the value in quotes"))
+        }
         K::RecursionLimitExceeded => ("nested too deeply".to_owned(), None),
         other => (format!("this is not valid YAML: {other}"), None),
     };

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use super::*;
-use crate::api::{Api, ItemBody, TokenSource};
+use crate::api::{Api, TokenSource};
+use crate::engine::call::ItemBody;
 use crate::engine::call::{ActReply, PollReply, Reply, ReplyBody};
 use crate::engine::fact::NotCarriedOut;
 use crate::plan::PlannedTenant;

@@ -1,0 +1,138 @@
+//! `quell resume`: takes up an unfinished run where its journal ends. Inputs are not read again; nothing is sent twice.
+
+use super::run::{check_reports, connect, drive, runtime, spent_until, wall_clock};
+use super::tell;
+use crate::cli::Running;
+use crate::driver::{Driver, RunClock};
+use crate::engine::fact::{Fact, ItemId, What};
+use crate::engine::items::ItemShape;
+use crate::engine::{Engine, Illegal};
+use crate::error::{ExitCode, Failure};
+use crate::journal::{self, Journal, RunReader, StoreError};
+use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Takes the run up.
+pub fn execute(run: Option<&str>, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    runtime.block_on(resume(run, running, state))
+}
+
+async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
+    let Some((id, tenant)) = choose(run, state)? else {
+        tell("there is no unfinished run in this state folder");
+        return Ok(ExitCode::Fine);
+    };
+    let journal = Journal::open(state, &tenant)?;
+    let wall = wall_clock();
+    let preview = RunReader::open(state, Some(&id))?;
+    check_reports(running, preview.header())?;
+    let spent = spent_until(wall, preview.header(), &journal)?;
+    drop(preview);
+    let taken = journal.resume(Some(&id))?;
+    let reader = taken.run.reader()?;
+    let (engine, simulator) = restore(&reader, &id, spent)?;
+    let header = Arc::new(taken.header);
+    let api = connect(&header, simulator.as_ref(), running)?;
+    api.check_token().await?;
+    if !running.quiet {
+        tell(&format!("run {id} is taken up"));
+    }
+    let clock = RunClock::starting_at(wall.max(engine.now()));
+    drop(reader);
+    let driver =
+        Driver { run: id.clone(), header, engine, store: taken.run, head: taken.head, api: Arc::new(api), clock };
+    drive(driver, &id, running, state).await
+}
+
+/// The run that was named, or the newest unfinished one; with its tenant.
+fn choose(run: Option<&str>, state: &Path) -> Result<Option<(String, String)>, Failure> {
+    if let Some(run) = run {
+        let reader = RunReader::open(state, Some(run))?;
+        return Ok(Some((reader.meta().id.clone(), reader.meta().tenant.clone())));
+    }
+    let newest =
+        journal::runs(state)?.into_iter().filter(|run| run.ended != Some(true)).max_by_key(|run| run.meta.created);
+    Ok(newest.map(|run| (run.meta.id, run.meta.tenant)))
+}
+
+/// The engine as the facts left it; for a simulated run also the simulator, with what it had accepted.
+fn restore(
+    reader: &RunReader,
+    id: &str,
+    spent: Vec<crate::engine::fact::Moment>,
+) -> Result<(Engine, Option<Simulator>), Failure> {
+    let mut shapes = Vec::new();
+    let simulated = reader.meta().simulated;
+    let mut items = Vec::new();
+    reader.for_each_item(|row| {
+        let event = &row.event;
+        shapes.push(ItemShape::new(row.step, row.target, event.event_type, &event.agent_id, &event.unique_id));
+        if simulated {
+            items.push(SimItem {
+                action_id: reader.header().steps[usize::from(row.step)].action.id,
+                agent_id: event.agent_id.to_string(),
+                event_id: event.event_id.to_string(),
+                event_type: event.event_type,
+                pid: event.pid,
+                unique_id: event.unique_id.to_string(),
+            });
+        }
+        Ok(())
+    })?;
+    let mut engine = Engine::new(id, reader.header(), shapes.into_iter(), spent);
+    let simulator = simulated.then(|| {
+        let actions = reader.header().steps.iter().map(|step| SimAction::from(&step.action)).collect();
+        Simulator::new(Options { actions, latency: crate::simulator::Delay::None, ..Options::default() })
+    });
+    let mut accepted = Accepted { items, batches: HashMap::new() };
+    let mut illegal: Option<Illegal> = None;
+    let path = reader.path().to_owned();
+    reader.for_each_fact(|fact| {
+        if illegal.is_none() {
+            illegal = engine.apply(&fact).err();
+        }
+        if let Some(simulator) = &simulator {
+            accepted.hear(&fact, simulator, reader);
+        }
+        Ok(())
+    })?;
+    match illegal {
+        Some(Illegal(what)) => Err(StoreError::Damaged { path: path.display().to_string(), what }.into()),
+        None => Ok((engine, simulator)),
+    }
+}
+
+/// Puts back into a new simulator what the one that ended with its process had accepted.
+struct Accepted {
+    items: Vec<SimItem>,
+    batches: HashMap<u32, Vec<ItemId>>,
+}
+
+impl Accepted {
+    fn hear(&mut self, fact: &Fact, simulator: &Simulator, reader: &RunReader) {
+        match &fact.what {
+            What::Submitting { batch, items, .. } => {
+                self.batches.insert(batch.0, items.clone());
+            }
+            What::Accepted { batch, ids } => {
+                let by = Submitter {
+                    user: reader.header().tenant.user.clone(),
+                    user_id: reader.header().tenant.user_id.clone(),
+                    comment: crate::engine::tag::comment_of(&reader.header().comment, &reader.meta().id, *batch),
+                };
+                for (item, id) in self.batches.remove(&batch.0).into_iter().flatten().zip(ids) {
+                    if let Some(item) = self.items.get(item.0 as usize)
+                        && let Err(e) = simulator.restore(id, item, &by)
+                    {
+                        tell(&format!("the simulator cannot remember {}: {e}", crate::report::inert::terminal(id)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! `quell run`: plan, show, ask, carry out, report.
+
+use super::progress::Teller;
+use super::standing::Standing;
+use super::{inputs, tell};
+use crate::api::{Api, Http, InProcess, TokenSource};
+use crate::cli::{Running, Selection};
+use crate::driver::{Driver, DriverError, Ending, RunClock};
+use crate::engine::Engine;
+use crate::engine::fact::{Moment, StopReason};
+use crate::engine::items::ItemShape;
+use crate::error::{ExitCode, Failure};
+use crate::journal::{Charge, Journal, RunReader, SqliteRun};
+use crate::plan::{Plan, PlanHeader, show};
+use crate::report::Colour;
+use crate::run::RunMeta;
+use crate::simulator::Simulator;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What was asked.
+pub struct Order {
+    /// What to work on.
+    pub selection: Selection,
+    /// Whether nobody is asked.
+    pub yes: bool,
+    /// Whether the simulator stands in.
+    pub simulate: bool,
+    /// How to work.
+    pub running: Running,
+    /// The state folder.
+    pub state: PathBuf,
+}
+
+/// Plans and carries out.
+pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
+    if !order.yes && !std::io::stdin().is_terminal() {
+        return Err(Failure::Held(
+            "there is no terminal to ask on\nhelp: look at `quell plan` first, then give --yes".to_owned(),
+        ));
+    }
+    let runtime = runtime()?;
+    // The simulator's time is the runtime's.
+    let _entered = runtime.enter();
+    let prepared = inputs::prepare(&order.selection, order.simulate)?;
+    check_reports(&order.running, &prepared.plan.header)?;
+    if !order.running.quiet || !order.yes {
+        tell(&show::text(&prepared.plan));
+    }
+    if !order.yes {
+        ask(&prepared.plan)?;
+    }
+    runtime.block_on(carry_out(prepared, order))
+}
+
+/// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Bug(format!("the runtime cannot start: {e}")))
+}
+
+async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode, Failure> {
+    let inputs::Prepared { plan, simulator } = prepared;
+    let api = connect(&plan.header, simulator.as_ref(), &order.running)?;
+    api.check_token().await?;
+    let created = wall_clock();
+    let journal = Journal::open(&order.state, &plan.header.tenant.name)?;
+    let spent = spent_until(created, &plan.header, &journal)?;
+    let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();
+    let day = today.to_zoned(jiff::tz::TimeZone::system()).date();
+    let id = journal.free_run_id(&plan.header.playbook, day, fastrand::u64(..))?;
+    let meta = RunMeta {
+        id: id.clone(),
+        playbook: plan.header.playbook.clone(),
+        tenant: plan.header.tenant.name.clone(),
+        created,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        simulated: simulator.is_some(),
+    };
+    let store = journal.begin(&meta, &plan)?;
+    let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
+    let header = Arc::new(plan.header.clone());
+    // From here on everything is in the journal; what is left of the plan would only take memory.
+    drop(plan);
+    if !order.running.quiet {
+        tell(&format!("run {id}"));
+    }
+    let head = store.head();
+    let clock = RunClock::starting_at(created);
+    let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock };
+    drive(driver, &id, &order.running, &order.state).await
+}
+
+/// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.
+pub async fn drive(
+    driver: Driver<SqliteRun>,
+    id: &str,
+    running: &Running,
+    state: &std::path::Path,
+) -> Result<ExitCode, Failure> {
+    let stops = stop_signals()?;
+    let teller = Teller::new(id, running);
+    let ended = driver.run(stops, |progress, _| teller.hear(progress)).await;
+    drop(teller);
+    let ending = match ended {
+        Ok(ending) => ending,
+        Err(e) => {
+            tell_unrecorded(&e);
+            return Err(e.into());
+        }
+    };
+    finish(ending, id, running, state)
+}
+
+/// The summary, the reports, the exit code. A report that cannot be written does not keep the others from being so.
+fn finish(ending: Ending, id: &str, running: &Running, state: &std::path::Path) -> Result<ExitCode, Failure> {
+    let standing = Standing::of(RunReader::open(state, Some(id))?, ending.died > 0)?;
+    let mut failed = standing.write_planned().err();
+    for (format, path) in &running.reports {
+        if let Err(e) = standing.write_file(format, path) {
+            failed = Some(e);
+        }
+    }
+    let colour = if std::io::stdout().is_terminal() { Colour::Always } else { Colour::Never };
+    standing.say_text(colour)?;
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(standing.exit_code()),
+    }
+}
+
+/// Remediation ids that only this process knows: the operator has to keep them.
+fn tell_unrecorded(error: &DriverError) {
+    if let DriverError::Store { unrecorded, .. } = error {
+        for (batch, ids) in unrecorded {
+            tell(&format!("batch {} was accepted and could not be recorded; its remediation ids are:", batch.0));
+            for id in ids {
+                tell(&format!("  {}", crate::report::inert::terminal(id)));
+            }
+        }
+    }
+}
+
+/// The way to the API: over the network, or to the simulator in this process.
+pub fn connect(header: &PlanHeader, simulator: Option<&Simulator>, running: &Running) -> Result<Api, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
+    match simulator {
+        Some(simulator) => {
+            let transport = InProcess::new(simulator.router(), &header.limits, simulator_cut);
+            Api::new(&header.tenant, TokenSource::Given("simulated".into()), transport).map_err(|e| wrong(&e))
+        }
+        None => {
+            let token = TokenSource::new(&header.tenant.auth, running.token_file.as_deref());
+            let transport =
+                Http::new(&header.tenant.base_url, &header.limits).map_err(|e| Failure::Api(e.to_string()))?;
+            if let Some(proxy) = transport.proxy().filter(|_| !running.quiet) {
+                tell(&format!("calls go through the proxy {proxy}"));
+            }
+            Api::new(&header.tenant, token, transport).map_err(|e| wrong(&e))
+        }
+    }
+}
+
+/// How a connection that the simulator cut is told from an answer.
+fn simulator_cut(extensions: &http::Extensions) -> Option<bool> {
+    extensions.get::<crate::simulator::Broken>().map(|broken| broken.carried_out)
+}
+
+/// A template that is wrong must not be found out when the run is over.
+pub fn check_reports(running: &Running, header: &PlanHeader) -> Result<(), Failure> {
+    for (format, _) in &running.reports {
+        crate::report::check_format(format)?;
+    }
+    for planned in &header.reports {
+        crate::report::check_format(&crate::report::parse_format(&planned.format)?)?;
+    }
+    Ok(())
+}
+
+/// Now, by the wall.
+pub fn wall_clock() -> Moment {
+    Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
+}
+
+/// The moments from which the calls of earlier processes age. A block was spent by the time the next one was reserved;
+/// the last one may have been spent until now.
+pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
+    let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
+    let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
+    let charges = journal.charges_since(Moment(now.0.saturating_sub(window)))?;
+    Ok(ageing(&charges, now))
+}
+
+fn ageing(charges: &[Charge], now: Moment) -> Vec<Moment> {
+    let mut spent = Vec::new();
+    for (place, charge) in charges.iter().enumerate() {
+        let until = charges.get(place + 1).map_or(now, |next| next.at).min(now);
+        spent.extend(std::iter::repeat_n(until, charge.calls as usize));
+    }
+    spent
+}
+
+fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
+    plan.items.iter().map(|item| {
+        let event = &plan.events[item.event as usize];
+        ItemShape::new(item.step, item.target, event.event_type, &event.agent_id, &event.unique_id)
+    })
+}
+
+/// The first signal drains, the second leaves at once.
+fn stop_signals() -> Result<mpsc::Receiver<StopReason>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (send, stops) = mpsc::channel(8);
+    let listen = |kind| signal(kind).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")));
+    let (mut int, mut term, mut hup) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    tokio::spawn(async move {
+        let mut again = false;
+        loop {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+                _ = hup.recv() => {}
+            }
+            let (reason, words) = if again {
+                (StopReason::SignalAgain, "leaving at once; `quell resume` goes on")
+            } else {
+                (StopReason::Signal, "stopping: no further acts, open items are polled for 20 s; again: leave at once")
+            };
+            tell(words);
+            again = true;
+            if send.send(reason).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(stops)
+}
+
+/// Asks on the terminal: who carries on types how many hosts are concerned.
+fn ask(plan: &Plan) -> Result<(), Failure> {
+    let targets = plan.items.iter().map(|item| item.target).max().map_or(0, |last| last + 1);
+    if plan.items.is_empty() {
+        return Ok(());
+    }
+    let tenant = crate::report::inert::terminal(&plan.header.tenant.name).into_owned();
+    let mut err = std::io::stderr().lock();
+    let hosts = if targets == 1 { "1 host".to_owned() } else { format!("{targets} hosts") };
+    let _ = write!(err, "{tenant}, {hosts}, {} items: type {targets} to carry this out: ", plan.items.len());
+    let _ = err.flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was sent")))?;
+    if answer.trim() == targets.to_string() {
+        return Ok(());
+    }
+    Err(Failure::Held("not confirmed; nothing was sent".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_blocks_age_from_the_latest_moment_they_may_have_been_spent_at() {
+        let charges = [Charge { at: Moment(10), calls: 2 }, Charge { at: Moment(50), calls: 1 }];
+        assert_eq!(ageing(&charges, Moment(90)), [Moment(50), Moment(50), Moment(90)]);
+        assert_eq!(ageing(&charges, Moment(20)), [Moment(20), Moment(20), Moment(20)]);
+        assert!(ageing(&[], Moment(1)).is_empty());
+    }
+}

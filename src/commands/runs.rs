@@ -1,0 +1,68 @@
+//! `quell runs`: the runs of the state folder, newest first.
+
+use super::say;
+use crate::cli::ListFormat;
+use crate::error::{ExitCode, Failure};
+use crate::journal::{self, RunSummaryRow};
+use crate::report::inert;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Prints the list.
+pub fn execute(format: ListFormat, state: &Path) -> Result<ExitCode, Failure> {
+    let mut runs = journal::runs(state)?;
+    runs.sort_by_key(|run| std::cmp::Reverse(run.meta.created));
+    match format {
+        ListFormat::Text => say(&text(&runs))?,
+        ListFormat::Json => say(&json(&runs))?,
+    }
+    Ok(ExitCode::Fine)
+}
+
+fn text(runs: &[RunSummaryRow]) -> String {
+    if runs.is_empty() {
+        return "no runs in this state folder\n".to_owned();
+    }
+    let width = runs.iter().map(|run| run.meta.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for run in runs {
+        let created = time(run.meta.created.0);
+        let tenant = inert::terminal(&run.meta.tenant);
+        let (id, items) = (&run.meta.id, run.items);
+        let _ = writeln!(out, "{id:width$}  {created}  {tenant}  {items} items  {}", state_of(run));
+    }
+    out
+}
+
+fn json(runs: &[RunSummaryRow]) -> String {
+    let mut out = String::new();
+    for run in runs {
+        let row = serde_json::json!({
+            "id": run.meta.id,
+            "playbook": run.meta.playbook,
+            "tenant": run.meta.tenant,
+            "created": time(run.meta.created.0),
+            "items": run.items,
+            "facts": run.facts,
+            "state": state_of(run),
+            "simulated": run.meta.simulated,
+        });
+        let _ = writeln!(out, "{row}");
+    }
+    out
+}
+
+fn state_of(run: &RunSummaryRow) -> &'static str {
+    match run.ended {
+        Some(true) => "finished",
+        Some(false) => "stopped",
+        None => "unfinished",
+    }
+}
+
+fn time(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

@@ -1,0 +1,123 @@
+//! How a run stands: read from the journal, folded, and written as reports. It takes no lock and changes nothing.
+
+use crate::engine::fact::Moment;
+use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
+use crate::journal::{RunReader, StoreError};
+use crate::plan::RowWithoutItem;
+use crate::playbook::ReportFormat;
+use crate::report::{self, Colour, Folded, Folding, ReportError, Source, Visitor};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// A run, its items and what became of them.
+pub struct Standing {
+    reader: RunReader,
+    folded: Folded,
+    rows_without_item: Vec<RowWithoutItem>,
+    exit_code: ExitCode,
+}
+
+impl Standing {
+    /// Reads a run by its name or an unambiguous beginning of it; the newest when none is given.
+    pub fn read(state: &Path, run: Option<&str>) -> Result<Self, Failure> {
+        Self::of(RunReader::open(state, run)?, false)
+    }
+
+    /// How the run of this reader stands. `bug` says that a task of it died in this process.
+    pub fn of(reader: RunReader, bug: bool) -> Result<Self, Failure> {
+        let steps_and_targets = reader.item_steps_and_targets()?;
+        let wrong = |e: report::FoldError| ReportError::DoesNotAddUp(e.to_string());
+        let mut folding = Folding::new(reader.header(), steps_and_targets.into_iter()).map_err(wrong)?;
+        let mut odd = None;
+        reader.for_each_fact(|fact| {
+            if odd.is_none() {
+                odd = folding.add(fact).err();
+            }
+            Ok(())
+        })?;
+        if let Some(odd) = odd {
+            return Err(wrong(odd).into());
+        }
+        let folded = folding.finish(reader.header());
+        let totals = &folded.totals;
+        let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, bug };
+        let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.outcomes.of(outcome)));
+        let rows_without_item = reader.rows_without_item()?;
+        Ok(Self { reader, folded, rows_without_item, exit_code })
+    }
+
+    /// The code that a command which carried out this run ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        self.exit_code
+    }
+
+    /// The last moment that stands in the journal.
+    pub fn last_moment(&self) -> Moment {
+        self.folded.totals.last.unwrap_or(self.reader.meta().created)
+    }
+
+    /// The summary for a terminal, on standard output.
+    pub fn say_text(&self, colour: Colour) -> Result<(), Failure> {
+        self.to_stdout(|source, out| report::text(source, colour, out))
+    }
+
+    /// A report on standard output.
+    pub fn say(&self, format: &ReportFormat) -> Result<(), Failure> {
+        self.to_stdout(|source, out| report::write(format, source, out))
+    }
+
+    /// A report in a file: there whole, or not at all.
+    pub fn write_file(&self, format: &ReportFormat, path: &Path) -> Result<(), Failure> {
+        self.with_source(|source| report::write_file(format, source, path))?;
+        Ok(())
+    }
+
+    /// The reports that the plan asks for; the paths that were written.
+    pub fn write_planned(&self) -> Result<Vec<std::path::PathBuf>, Failure> {
+        let mut written = Vec::new();
+        for planned in &self.reader.header().reports {
+            let format = report::parse_format(&planned.format)?;
+            let path = report::render_path(&planned.path, self.reader.meta())?;
+            self.write_file(&format, &path)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+
+    fn to_stdout(
+        &self,
+        write: impl FnOnce(&Source<'_>, &mut dyn Write) -> Result<(), ReportError>,
+    ) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let written = self.with_source(|source| write(source, &mut out)).and_then(|()| Ok(out.flush()?));
+        match written {
+            Err(ReportError::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn with_source(&self, write: impl FnOnce(&Source<'_>) -> Result<(), ReportError>) -> Result<(), ReportError> {
+        let items = |visit: &mut Visitor<'_>| {
+            let mut stopped = None;
+            let read = self.reader.for_each_item(|row| {
+                visit(row).map_err(|e| {
+                    stopped = Some(e);
+                    StoreError::TakenOver("the report stopped".to_owned())
+                })
+            });
+            match (stopped, read) {
+                (Some(e), _) => Err(ReportError::Output(e)),
+                (None, Err(e)) => Err(ReportError::Items(e.to_string())),
+                (None, Ok(())) => Ok(()),
+            }
+        };
+        write(&Source {
+            run: self.reader.meta(),
+            header: self.reader.header(),
+            folded: &self.folded,
+            items: &items,
+            rows_without_item: &self.rows_without_item,
+            exit_code: self.exit_code as u8,
+        })
+    }
+}
