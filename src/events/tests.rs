@@ -74,7 +74,7 @@ fn mapping<const N: usize>(pairs: [(&str, ColumnSource); N]) -> Columns {
     Columns(pairs.into_iter().map(|(name, source)| (name.to_owned(), source)).collect())
 }
 
-/// The mapping of EXPERIENCE's tenant.
+/// A tenant's mapping for a console's export.
 fn console() -> Columns {
     mapping([
         ("agent_id", column("Agent ID", None)),
