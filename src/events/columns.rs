@@ -150,7 +150,7 @@ pub(super) fn choose(
 }
 
 /// The name among those seen that was probably meant.
-pub(super) fn near_miss<'a>(field: Field, seen: &'a [String]) -> Option<&'a str> {
+pub(super) fn near_miss(field: Field, seen: &[String]) -> Option<&str> {
     let plain = |name: &str| snake_case(name).replace('_', "");
     let wanted = plain(field.name());
     let distance = |name: &str| {

@@ -146,6 +146,9 @@ impl<R: Read> Document<'_, '_, R> {
         loop {
             let rest = self.text.rest();
             if let Some(length) = scan.go(rest, &mut at) {
+                if length > ROW_BYTES_MAX {
+                    return Err(self.too_long());
+                }
                 // Values begin and end beside ASCII bytes of checked text.
                 let raw = std::str::from_utf8(&rest[..length]).expect("values end between characters of checked text");
                 let raw = raw.to_owned();

@@ -242,8 +242,9 @@ impl Table {
                 ..sink.of_row(at, &format!("{what}; a stray quote has probably swallowed rows"), help)
             })
         };
-        if record.cells.len() != self.header.len() {
-            let (cells, columns) = (count(record.cells.len()), count(self.header.len()));
+        let columns = self.header.len();
+        if record.cells.len() != columns {
+            let (cells, columns) = (count(record.cells.len()), count(columns));
             return refuse(format!("it has {cells}, the header has {columns}, and a quoted one spans lines"));
         }
         let is_id = |get: &&Get| get.index().is_some_and(|index| record.cells[index].spans_lines);
@@ -251,33 +252,37 @@ impl Table {
             let column = self.own[field as usize].index().map_or("", |index| &self.header[index]);
             return refuse(format!("{} (column {}) holds a line end", field.name(), shown(column)));
         }
-        let cells = record.cells.iter().enumerate().skip(index).filter(|(_, cell)| cell.spans_lines);
-        for (index, _) in cells {
+        for index in (index..record.cells.len()).filter(|index| record.cells[*index].spans_lines) {
             if self.holds_rows(&record.cell(index), index) {
                 return refuse(format!("the column {} holds what looks like rows", shown(&self.header[index])));
             }
         }
+        if !record.terminated && record.cell(columns - 1).ends_with(['\r', '\n']) {
+            return refuse("its last cell ends with the file's last line end".to_owned());
+        }
         Ok(())
     }
 
-    /// Whether this text, in this column, is the rest of a row, then any lines, then the beginning of a row.
+    /// Whether this text, in this column, is the rest of a row, then any lines, then the beginning of a row, or has a
+    /// whole row among its lines. Two ids that fit where they would stand are enough: text hardly has that by chance.
     fn holds_rows(&self, text: &str, column: usize) -> bool {
-        let delimiter = char::from(self.delimiter);
-        let line_ends = ['\r', '\n'];
-        let first: Vec<&str> = text.split(line_ends).next().unwrap_or("").split(delimiter).collect();
-        let last: Vec<&str> = text.rsplit(line_ends).next().unwrap_or("").split(delimiter).collect();
-        if first.len() != self.header.len() - column || last.len() != column + 1 {
-            return false;
-        }
-        let plausible = Field::REQUIRED.into_iter().filter(|field| {
-            let cell = match self.own[*field as usize].index() {
-                Some(index) if index > column => first.get(index - column),
-                Some(index) if index < column => last.get(index),
-                _ => None,
-            };
-            cell.is_some_and(|cell| field::is_plausible(*field, cell))
-        });
-        plausible.count() >= 2
+        let split = |line: &'_ str| line.split(char::from(self.delimiter)).map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<&str> = text.split(['\r', '\n']).collect();
+        let (first, last) = (split(lines[0]), split(lines[lines.len() - 1]));
+        let joined = [last.get(..column).unwrap_or(&[]), first.as_slice()].concat();
+        let is_joined = last.len() == column + 1 && self.looks_like_row(&joined, Some(column));
+        is_joined || lines[1..].iter().any(|line| self.looks_like_row(&split(line), None))
+    }
+
+    /// Whether these cells could be a row; `except` is not looked at.
+    fn looks_like_row(&self, cells: &[String], except: Option<usize>) -> bool {
+        let fits = |field: &&Field| match self.own[**field as usize].index() {
+            Some(index) if Some(index) != except => {
+                cells.get(index).is_some_and(|cell| field::is_plausible(**field, cell))
+            }
+            _ => false,
+        };
+        cells.len() == self.header.len() && Field::REQUIRED.iter().filter(fits).count() >= 2
     }
 }
 

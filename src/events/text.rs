@@ -8,8 +8,9 @@
 use sha2::{Digest, Sha256};
 use std::io::Read;
 
-/// How much is read at once.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// How much is read at once; small sources need not clear that much memory.
+const CHUNK_BYTES_MIN: usize = 4 * 1024;
+const CHUNK_BYTES_MAX: usize = 128 * 1024;
 
 /// Why the bytes of a source are not text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,7 @@ pub(super) struct Text<R> {
     from: R,
     hash: Sha256,
     encoding: Encoding,
+    chunk_bytes: usize,
     /// Bytes that are read and not decoded: the first four, an incomplete UTF-16 unit or pair.
     raw: Vec<u8>,
     /// Original offset of the end of what was decoded.
@@ -93,6 +95,7 @@ impl<R: Read> Text<R> {
             from,
             hash: Sha256::new(),
             encoding: Encoding::Undecided,
+            chunk_bytes: CHUNK_BYTES_MIN,
             raw: Vec::new(),
             decoded: 0,
             ready: Vec::new(),
@@ -186,11 +189,12 @@ impl<R: Read> Text<R> {
     }
 
     fn step(&mut self) -> Result<(), Broken> {
+        self.chunk_bytes = (self.chunk_bytes * 2).min(CHUNK_BYTES_MAX);
         match self.encoding {
             Encoding::Undecided => self.decide(),
             Encoding::Utf8 => {
                 let from = self.ready.len();
-                self.ready.resize(from + CHUNK_BYTES, 0);
+                self.ready.resize(from + self.chunk_bytes, 0);
                 let count = read_some(&mut self.from, &mut self.ready[from..]);
                 self.ready.truncate(from + *count.as_ref().unwrap_or(&0));
                 self.ended = count? == 0;
@@ -199,7 +203,7 @@ impl<R: Read> Text<R> {
             }
             Encoding::Utf16 { big_endian } => {
                 let from = self.raw.len();
-                self.raw.resize(from + CHUNK_BYTES, 0);
+                self.raw.resize(from + self.chunk_bytes, 0);
                 let count = read_some(&mut self.from, &mut self.raw[from..]);
                 self.raw.truncate(from + *count.as_ref().unwrap_or(&0));
                 self.ended = count? == 0;
