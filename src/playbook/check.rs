@@ -2,7 +2,9 @@
 //!
 //! Whatever could be read is checked, also when other parts of the file could not.
 
-use super::file::{ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile};
+use super::file::{
+    ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile,
+};
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
 use crate::problem::{Place, Problem};

@@ -3,8 +3,8 @@
 use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Name, Pause, PollTimeout, Rate, Word};
 use crate::yaml::{AnyText, Count, Entries, Field, FromText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 

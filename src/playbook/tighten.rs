@@ -45,7 +45,12 @@ impl Polling {
             interval: longer(&mut wider, "interval", self.interval, patch.interval.as_ref()),
             interval_max: longer(&mut wider, "interval_max", self.interval_max, patch.interval_max.as_ref()),
             deadline: shorter(&mut wider, "deadline", self.deadline, patch.deadline.as_ref()),
-            not_found_grace: shorter(&mut wider, "not_found_grace", self.not_found_grace, patch.not_found_grace.as_ref()),
+            not_found_grace: shorter(
+                &mut wider,
+                "not_found_grace",
+                self.not_found_grace,
+                patch.not_found_grace.as_ref(),
+            ),
         };
         if wider.is_empty() {
             let intervals = place_of(patch.interval.as_ref()).or(place_of(patch.interval_max.as_ref()));
@@ -70,7 +75,10 @@ fn tighter_requests(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Span
 fn more_kept_free(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Spanned<Rate>>) -> Option<Rate> {
     let Some(Spanned { value: rate, place }) = patch else { return tenant };
     if let Some(tenant) = tenant.filter(|tenant| rate.is_less_than(*tenant)) {
-        wider.push((*place, format!("`keep_free` ({rate}) is less than the tenant's {tenant}: a playbook only tightens")));
+        wider.push((
+            *place,
+            format!("`keep_free` ({rate}) is less than the tenant's {tenant}: a playbook only tightens"),
+        ));
     }
     Some(*rate)
 }

@@ -71,11 +71,27 @@ mod tests {
             assert_eq!(BaseUrl::from_text(text), Ok(BaseUrl(kept.to_owned())), "{text}");
         }
         for text in [
-            "", "gateway", "gateway.example", "https://", "ftp://a.example", "file:///etc/passwd", "http://a.example",
-            "http://localhost.a.example", "http://127.0.0.1.a.example", "http://10.0.0.1", "http://[::2]",
-            "https://user@a.example", "https://u:p@a.example", "https://@a.example", "https://a.example?x=1",
-            "https://a.example?", "https://a.example#x", "https://a.example\\b", "https://a.example/ b",
-            "https://a.ex\tample", "https://ä.example",
+            "",
+            "gateway",
+            "gateway.example",
+            "https://",
+            "ftp://a.example",
+            "file:///etc/passwd",
+            "http://a.example",
+            "http://localhost.a.example",
+            "http://127.0.0.1.a.example",
+            "http://10.0.0.1",
+            "http://[::2]",
+            "https://user@a.example",
+            "https://u:p@a.example",
+            "https://@a.example",
+            "https://a.example?x=1",
+            "https://a.example?",
+            "https://a.example#x",
+            "https://a.example\\b",
+            "https://a.example/ b",
+            "https://a.ex\tample",
+            "https://ä.example",
         ] {
             assert!(BaseUrl::from_text(text).is_err(), "{text}");
         }

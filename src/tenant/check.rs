@@ -6,7 +6,9 @@ use super::columns::read_columns;
 use super::file::{ActionFile, AuthFile, FillFile, LimitsFile, PollingFile, StatusesFile, TenantFile};
 use super::{Action, ApiVersion, Auth, FillField, Limits, Name, Polling, RequestType, Statuses, Tenant, Word, fold};
 use crate::problem::{Place, Problem};
-use crate::yaml::{AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written, did_you_mean, listed};
+use crate::yaml::{
+    AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written, did_you_mean, listed,
+};
 use std::collections::HashMap;
 
 const REFERENCE: &str =
@@ -42,9 +44,8 @@ fn tenant(reader: &Reader<'_>, file: TenantFile, place: Place) -> Option<Tenant>
     let polling = polling(reader, file.polling);
     let columns = file.columns.value().map_or_else(Vec::new, |Entries(mappings)| {
         check_names(reader, &mappings, "column mapping");
-        let read = |(name, entries): (Spanned<String>, Field<_>)| {
-            Some((name.value, read_columns(reader, entries.read()?)))
-        };
+        let read =
+            |(name, entries): (Spanned<String>, Field<_>)| Some((name.value, read_columns(reader, entries.read()?)));
         mappings.into_iter().filter_map(read).collect()
     });
     version?;

@@ -168,8 +168,25 @@ mod tests {
             assert_eq!(ms(shown), Some(millis), "what is shown is read again");
         }
         for text in [
-            "", "s", "30", "1d", "1.5h", "PT1H", "1 h", "30m 1h", "1h 1h", "-30s", "30s ago", "1h  30m", " 30s", "30s ",
-            "1h, 30m", "30 parsecs", "99999999999999999999h", "1us", "1hm",
+            "",
+            "s",
+            "30",
+            "1d",
+            "1.5h",
+            "PT1H",
+            "1 h",
+            "30m 1h",
+            "1h 1h",
+            "-30s",
+            "30s ago",
+            "1h  30m",
+            " 30s",
+            "30s ",
+            "1h, 30m",
+            "30 parsecs",
+            "99999999999999999999h",
+            "1us",
+            "1hm",
         ] {
             assert_eq!(ms(text), None, "{text:?}");
         }

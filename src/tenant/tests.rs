@@ -153,7 +153,9 @@ fn mistakes_are_told_where_they_are() {
         ("no word for success", format!("{SMALL}statuses: {{succeeded: []}}\n")),
         (
             "limits out of bounds",
-            format!("{SMALL}limits: {{requests: lots, concurrency: 0, batch_size: 201, act_timeout: 30, poll_timeout: 0s}}\n"),
+            format!(
+                "{SMALL}limits: {{requests: lots, concurrency: 0, batch_size: 201, act_timeout: 30, poll_timeout: 0s}}\n"
+            ),
         ),
         ("numbers that are text", format!("{SMALL}limits: {{concurrency: '2', batch_size: 5.5}}\n")),
         ("nothing left", format!("{SMALL}limits: {{requests: 1/m, keep_free: 60/h}}\n")),

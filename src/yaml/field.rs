@@ -1,7 +1,7 @@
 //! Fields that never make the struct around them fail, and mappings that keep their order.
 
-use super::de::{FIELD, SPANNED};
 use super::Spanned;
+use super::de::{FIELD, SPANNED};
 use crate::problem::Place;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -91,8 +91,29 @@ mod tests {
             assert_eq!(Scalar::of(text, false), Scalar::Text(text), "{text} in quotes");
         }
         for text in [
-            "007", "+5", "-0", "1.10", "0x1F", "0o17", "1_000", "1e3", ".5", ".inf", ".nan", "nan", "inf", "yes", "no",
-            "on", "off", "True", "18446744073709551616", "12:30:45", "2026-01-02", "-", "0.1e400",
+            "007",
+            "+5",
+            "-0",
+            "1.10",
+            "0x1F",
+            "0o17",
+            "1_000",
+            "1e3",
+            ".5",
+            ".inf",
+            ".nan",
+            "nan",
+            "inf",
+            "yes",
+            "no",
+            "on",
+            "off",
+            "True",
+            "18446744073709551616",
+            "12:30:45",
+            "2026-01-02",
+            "-",
+            "0.1e400",
         ] {
             assert_eq!(Scalar::of(text, true), Scalar::Text(text), "{text}");
         }
