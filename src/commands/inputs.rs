@@ -9,11 +9,10 @@ use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, 
 use crate::problem::{Place, Problem};
 use crate::simulator::{Options, SimAction, Simulator};
 use crate::tenant::{self, ColumnSource, Columns, Tenant};
+use crate::yaml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The largest playbook or tenant file, in bytes.
-const YAML_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Where the built-in simulator pretends to be.
 const SIMULATOR_URL: &str = "http://127.0.0.1";
 
@@ -296,18 +295,7 @@ fn simulated(tenant: Option<Tenant>) -> Result<(Tenant, Option<Simulator>), Fail
 
 /// Reads a file that a person wrote, within its size limit.
 pub fn read_yaml(file: &Path) -> Result<Arc<str>, Failure> {
-    let wrong = |what: String| Failure::Usage(format!("cannot read {}: {what}", file.display()));
-    let meta = std::fs::metadata(file).map_err(|e| wrong(e.to_string()))?;
-    if !meta.is_file() {
-        return Err(wrong("it is no regular file".to_owned()));
-    }
-    if meta.len() > YAML_BYTES_MAX {
-        return Err(wrong(format!("it has {} bytes, more than {YAML_BYTES_MAX}", meta.len())));
-    }
-    let bytes = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
-    let text =
-        String::from_utf8(bytes).map_err(|e| wrong(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
-    Ok(text.into())
+    yaml::load(file).map(Arc::from).map_err(|problem| Failure::Problems(vec![problem]))
 }
 
 fn keep<T>(read: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

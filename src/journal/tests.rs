@@ -11,6 +11,7 @@ use crate::engine::fact::{BatchId, NotCarriedOut, PairedBy, Settled, What};
 use crate::events::{Event, RowPlace};
 use crate::plan::{Plan, PlanHeader, PlannedItem, PlannedStep, PlannedTenant, RowWithoutItem};
 use crate::run::RunMeta;
+use crate::tenant::EventType;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, RequestType, Statuses};
 use std::path::Path;
 use std::time::Duration;

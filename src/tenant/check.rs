@@ -3,7 +3,7 @@
 //! Whatever could be read is checked, also when other parts of the file could not.
 
 use super::columns::read_columns;
-use super::file::{ActionFile, AuthFile, FillFile, LimitsFile, PollingFile, StatusesFile, TenantFile};
+use super::file::{ActionFile, AuthFile, FillFile, LimitsFile, PollingFile, StatusesFile, TenantFile, WordsFile};
 use super::{Action, ApiVersion, Auth, FillField, Limits, Name, Polling, RequestType, Statuses, Tenant, Word, fold};
 use crate::problem::{Place, Problem};
 use crate::yaml::{
@@ -197,7 +197,7 @@ fn statuses(reader: &Reader<'_>, field: Field<StatusesFile>) -> Statuses {
             seen.extend(default.iter().map(|word| (word.to_lowercase(), *list)));
         }
     }
-    let mut take = |(list, field, default): (&'static str, Field<Vec<Field<Written<Word>>>>, Vec<String>)| {
+    let mut take = |(list, field, default): (&'static str, Field<WordsFile>, Vec<String>)| {
         let Some(Spanned { value: words, place }) = field.read() else { return default };
         if list == "succeeded" && words.is_empty() {
             reader.report_help(place, "no word means success", "without one, nothing ever succeeds");
@@ -303,7 +303,7 @@ fn check_names<T>(reader: &Reader<'_>, entries: &[(Spanned<String>, T)], what: &
     }
 }
 
-fn words_of(reader: &Reader<'_>, words: Vec<Field<Written<Word>>>) -> Vec<String> {
+fn words_of(reader: &Reader<'_>, words: WordsFile) -> Vec<String> {
     distinct(reader, words, |word| word.0.0.clone()).into_iter().map(|word| word.0.0).collect()
 }
 

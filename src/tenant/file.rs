@@ -14,6 +14,9 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(TenantFile).to_value()
 }
 
+/// A list of words.
+pub(super) type WordsFile = Vec<Field<Written<Word>>>;
+
 /// A tenant of Qualys EDR: where its API is, which actions it knows and what may be asked of it. No secrets.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +104,7 @@ pub(super) struct ActionFile {
     pub(super) request_type: Field<RequestType>,
     /// The words by which a remediation's detail names the action.
     #[serde(default)]
-    pub(super) shown_as: Field<Vec<Field<Written<Word>>>>,
+    pub(super) shown_as: Field<WordsFile>,
 }
 
 /// Which field of the request is filled from which field of the event.
@@ -128,15 +131,15 @@ pub(super) struct StatusesFile {
     /// It was carried out.
     #[serde(default)]
     #[schemars(extend("default" = ["success"], "minItems" = 1))]
-    pub(super) succeeded: Field<Vec<Field<Written<Word>>>>,
+    pub(super) succeeded: Field<WordsFile>,
     /// It failed.
     #[serde(default)]
     #[schemars(extend("default" = ["failed", "failure", "error"]))]
-    pub(super) failed: Field<Vec<Field<Written<Word>>>>,
+    pub(super) failed: Field<WordsFile>,
     /// It is not settled yet.
     #[serde(default)]
     #[schemars(extend("default" = ["queued", "in progress", "pending"]))]
-    pub(super) pending: Field<Vec<Field<Written<Word>>>>,
+    pub(super) pending: Field<WordsFile>,
 }
 
 /// How much may be asked of the API, over acts and polls together.

@@ -11,9 +11,10 @@ use std::marker::PhantomData;
 
 /// The value of a key, or of a list's element, that may be missing or unreadable. An unreadable one was reported by
 /// the reader when it was met.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Field<T> {
     /// The key is not there.
+    #[default]
     Absent,
     /// It was there, could not be read, and is reported.
     Refused,
@@ -43,13 +44,6 @@ impl<T> Field<T> {
     /// Whether the key was written, readable or not.
     pub(crate) fn is_present(&self) -> bool {
         !matches!(self, Self::Absent)
-    }
-}
-
-// Not derived: a derive would ask for `T: Default`.
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
     }
 }
 

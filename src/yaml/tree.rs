@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Mappings and lists inside each other.
-const DEPTH_MAX: usize = 64;
-/// Keys, values, lists and mappings: 100,000 inline events of nine columns.
-const NODES_MAX: usize = 2_000_000;
+pub(super) const DEPTH_MAX: usize = 64;
+/// Keys, values, lists and mappings: 100,000 inline events of nine columns, and the rest.
+pub(super) const NODES_MAX: usize = 2_100_000;
 /// Up to this many keys are compared one by one: cheaper than a table for each of many small mappings.
 const SMALL: usize = 16;
 
@@ -78,7 +78,7 @@ pub(super) struct Key<'a> {
 
 /// Builds the tree; `None` when nothing can be read, which is then reported.
 pub(super) fn build<'a>(reader: &Reader<'a>) -> Option<Node<'a>> {
-    if has_too_many_nodes(reader.text) {
+    if has_more_nodes(reader.text, NODES_MAX) {
         reader.report_whole_file(
             format!("the file has more than {NODES_MAX} keys and values"),
             "put events into a file of their own, as CSV or JSON lines",
@@ -93,8 +93,10 @@ pub(super) fn build<'a>(reader: &Reader<'a>) -> Option<Node<'a>> {
         };
         step.ok()?;
     }
-    if builder.root.is_none() {
+    let is_nothing = |root: &Node<'_>| matches!(root, Node::Scalar { text, plain: true, .. } if text.is_empty());
+    if builder.root.as_ref().is_none_or(is_nothing) {
         reader.report_whole_file("the file is empty".to_owned(), "write at least the required keys");
+        return None;
     }
     builder.root
 }
@@ -104,15 +106,15 @@ fn parser(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanErro
     Parser::new_from_str_with_options(text, options)
 }
 
-/// Whether the tree would be too big, found without building it: a refused file must not cost memory.
-fn has_too_many_nodes(text: &str) -> bool {
+/// Whether the tree would have more nodes than this, found without building it: a refused file must not cost memory.
+pub(super) fn has_more_nodes(text: &str, most: usize) -> bool {
     let signs = text.bytes().filter(|b| matches!(b, b',' | b':' | b'-' | b'\n' | b'[' | b'{' | b'?')).count();
     // Each of these signs begins at most three nodes (`{a` a mapping, a key, its value): most files need no second look.
-    if 3 * signs < NODES_MAX {
+    if 3 * signs < most {
         return false;
     }
     let nodes = parser(text).map_while(Result::ok).filter(|(event, _)| event.is_node());
-    nodes.take(NODES_MAX + 1).count() > NODES_MAX
+    nodes.take(most + 1).count() > most
 }
 
 /// Reading cannot go on; the reason is reported.

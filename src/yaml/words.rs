@@ -1,5 +1,6 @@
 //! Words for people: near misses, lists of what is known, and what the parser means.
 
+use super::tree::DEPTH_MAX;
 use serde_saphyr::granit_parser::ErrorKind;
 
 /// The candidate that was probably meant, if one is near enough.
@@ -54,7 +55,7 @@ pub(super) fn of_invalid(kind: &ErrorKind) -> (String, Option<&'static str>) {
         K::UnexpectedCharacter { character } => {
             (format!("a value cannot begin with `{}`", character.escape_default()), Some("put the value in quotes"))
         }
-        K::RecursionLimitExceeded => ("nested too deeply".to_owned(), None),
+        K::RecursionLimitExceeded => (format!("nested deeper than {DEPTH_MAX} levels"), None),
         other => (format!("this is not valid YAML: {other}"), None),
     };
     (what, help)
