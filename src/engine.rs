@@ -469,7 +469,7 @@ impl Engine {
     }
 
     fn next_poll(&mut self) -> Option<(Moment, RemediationRef)> {
-        if self.drain_until.is_some_and(|until| until <= self.now) { None } else { self.poller.next() }
+        if self.drain_until.is_some_and(|until| until <= self.now) { None } else { self.poller.longest_due() }
     }
 
     /// Whether the process is done, and what to wait for if not.

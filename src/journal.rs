@@ -15,7 +15,6 @@ mod run;
 mod schema;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
 
 pub use list::{RunSummaryRow, runs};

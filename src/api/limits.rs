@@ -100,7 +100,6 @@ fn saturated(number: u64) -> u32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};

@@ -158,7 +158,6 @@ fn percent_encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
     use crate::tenant::{Auth, EventType};

@@ -1,7 +1,5 @@
 //! Calls against a scripted transport: what is asked, what is said of it, and what never appears in it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::answer::{Answer, BodyFault};
 use super::*;
 use crate::engine::sent_or_not::Phase;

@@ -370,13 +370,11 @@ fn guess(members: &[Member], ids: &[String]) -> Vec<Option<usize>> {
             guesses[place] = Some(member);
         }
     }
-    for place in 0..ids.len() {
-        if guesses[place].is_none() {
-            let next = if free.get(place) == Some(&true) { Some(place) } else { free.iter().position(|free| *free) };
-            if let Some(member) = next {
-                free[member] = false;
-                guesses[place] = Some(member);
-            }
+    for (place, guess) in guesses.iter_mut().enumerate().filter(|(_, guess)| guess.is_none()) {
+        let next = if free.get(place) == Some(&true) { Some(place) } else { free.iter().position(|free| *free) };
+        if let Some(member) = next {
+            free[member] = false;
+            *guess = Some(member);
         }
     }
     guesses

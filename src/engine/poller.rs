@@ -56,7 +56,7 @@ impl Poller {
     }
 
     /// The remediation that has been due longest, and since when.
-    pub fn next(&mut self) -> Option<(Moment, RemediationRef)> {
+    pub fn longest_due(&mut self) -> Option<(Moment, RemediationRef)> {
         while let Some(Reverse((due, of))) = self.due.peek().copied() {
             if self.watched.get(&of).is_some_and(|watch| watch.due == Some(due)) {
                 return Some((due, of));
@@ -157,7 +157,7 @@ mod tests {
         let mut poller = poller();
         poller.watch(ONE, Moment(0));
         let mut polled = Vec::new();
-        while let Some((due, of)) = poller.next() {
+        while let Some((due, of)) = poller.longest_due() {
             polled.push(due.0 / 1000);
             poller.start(of);
             if poller.was_last(of, due, true) {
@@ -182,7 +182,7 @@ mod tests {
                 break;
             }
             poller.again_later(ONE, now);
-            now = poller.next().expect("still open").0;
+            now = poller.longest_due().expect("still open").0;
         }
         assert_eq!(tried, 3);
     }
@@ -192,14 +192,14 @@ mod tests {
         let mut poller = poller();
         poller.watch(TWO, Moment(10));
         poller.watch(ONE, Moment(20));
-        let (_, first) = poller.next().expect("due");
+        let (_, first) = poller.longest_due().expect("due");
         assert_eq!(first, TWO);
         poller.start(TWO);
-        assert_eq!(poller.next().map(|(_, of)| of), Some(ONE));
+        assert_eq!(poller.longest_due().map(|(_, of)| of), Some(ONE));
         poller.again_now(TWO, Moment(5));
-        assert_eq!(poller.next().map(|(_, of)| of), Some(TWO));
+        assert_eq!(poller.longest_due().map(|(_, of)| of), Some(TWO));
         poller.forget(TWO);
-        assert_eq!(poller.next().map(|(_, of)| of), Some(ONE));
+        assert_eq!(poller.longest_due().map(|(_, of)| of), Some(ONE));
         assert_eq!(poller.open(), 1);
     }
 

@@ -65,9 +65,11 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
     }
 }
 
+type AnswerActs = Box<dyn Fn(u32, &[String]) -> ActReply>;
+
 /// What the model does with the n-th act (from 1), and with each item.
 struct Model {
-    act: Box<dyn Fn(u32, &[String]) -> ActReply>,
+    act: AnswerActs,
     status: Box<dyn Fn(u32, u64) -> &'static str>,
     act_limits: Box<dyn Fn(u32) -> LimitHeaders>,
     poll: Box<dyn Fn(u32, u64) -> Option<PollReply>>,

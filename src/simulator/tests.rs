@@ -1,7 +1,5 @@
 //! The simulator against the vendor's pages, and against its own promises: deterministic, strict, honest.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod faults;
 mod limits;
 mod refusals;

@@ -1,7 +1,5 @@
 //! Answers to a poll.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::*;
 use crate::api::token::{TokenSource, Tokens};
 use crate::engine::sent_or_not::NoAnswer;

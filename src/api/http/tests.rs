@@ -1,7 +1,5 @@
 //! Real sockets on loopback: what servers and networks do to a call, and how often the server saw it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::*;
 use crate::api::{Api, TokenSource};
 use crate::engine::call::ItemBody;

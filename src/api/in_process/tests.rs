@@ -1,7 +1,5 @@
 //! The router in the place of the network, under virtual time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::*;
 use crate::api::{Api, TokenSource};
 use crate::engine::call::ItemBody;

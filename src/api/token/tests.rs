@@ -1,7 +1,5 @@
 //! Which tokens are refused, and that no refusal shows one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::*;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
