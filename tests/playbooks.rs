@@ -3,6 +3,8 @@
 //!
 //! Nothing here is listed by hand: what lies in `playbooks/` is tested because it lies there.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../examples/make_events.rs"]
 #[expect(dead_code, reason = "the program's `main`, which writes the files, is not what is tested")]
 mod make_events;

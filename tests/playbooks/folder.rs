@@ -92,6 +92,10 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let inside: PathBuf = entry.unwrap().path();
         let target = to.join(inside.file_name().unwrap());
-        if inside.is_dir() { copy(&inside, &target) } else { drop(fs::copy(&inside, &target).unwrap()) }
+        if inside.is_dir() {
+            copy(&inside, &target);
+        } else {
+            fs::copy(&inside, &target).unwrap();
+        }
     }
 }
