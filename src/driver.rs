@@ -108,11 +108,11 @@ impl<S: Store> Driver<S> {
         loop {
             let round = self.hear(inputs)?;
             if let Err(cause) = self.append(&round) {
-                return Err(self.lose(cause, &round.record, calls).await);
+                return Err(self.lose(cause, &round.record, calls, stops).await);
             }
             for call in round.calls {
                 if let Err(cause) = self.start(call, &mut calls) {
-                    return Err(self.lose(cause, &[], calls).await);
+                    return Err(self.lose(cause, &[], calls, stops).await);
                 }
             }
             watch(&self.engine.progress(), &round.record);
@@ -165,17 +165,31 @@ impl<S: Store> Driver<S> {
         Ok(())
     }
 
-    /// The store is gone: acts in flight are awaited, so that ids they bring are at least told to the operator.
-    async fn lose(&mut self, cause: StoreError, record: &[Fact], mut calls: Calls) -> DriverError {
+    /// The store is gone: acts in flight are awaited, so that ids they bring are at least told to the operator. A signal
+    /// ends the waiting.
+    async fn lose(
+        &mut self,
+        cause: StoreError,
+        record: &[Fact],
+        mut calls: Calls,
+        mut stops: mpsc::Receiver<StopReason>,
+    ) -> DriverError {
         let mut unrecorded: Vec<(BatchId, Vec<String>)> = Vec::new();
         for fact in record {
             if let What::Accepted { batch, ids } = &fact.what {
                 unrecorded.push((*batch, ids.clone()));
             }
         }
-        while let Some((batch, reply)) = calls.next_act().await {
-            if let ReplyBody::Act(ActReply::Accepted { ids }) = reply.body {
-                unrecorded.push((batch, ids));
+        loop {
+            tokio::select! {
+                answered = calls.next_act() => match answered {
+                    Some((batch, Reply { body: ReplyBody::Act(ActReply::Accepted { ids }), .. })) => {
+                        unrecorded.push((batch, ids));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                Some(_) = stops.recv() => break,
             }
         }
         DriverError::Store { cause, unrecorded }
@@ -262,3 +276,6 @@ fn reply_of_the_dead(is_act: bool) -> Reply {
     };
     Reply { token: 0, limits: LimitHeaders::default(), body }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ use pairing::{End, Named, fingerprint};
 pub use state::{Engine, Illegal, Progress};
 use state::{Flight, Stage};
 
-/// Acts in a row that were surely not sent before the run gives up.
+/// Times in a row that acts could surely not be sent before the run gives up.
 const NOT_SENT_MAX: u32 = 5;
 /// Acts in a row that were left without a readable answer before the run stops acting.
 const UNANSWERED_MAX: u32 = 2;
@@ -230,7 +230,8 @@ impl Engine {
                 Ok(())
             }
             NotCarriedOut::NotSent => {
-                self.not_sent_in_a_row += 1;
+                // Calls that fail together are one trouble: a moment's outage must not end a run with many in flight.
+                self.not_sent_in_a_row += u32::from(self.limiter.shut_until(self.now).is_none());
                 self.shut(limits);
                 if self.not_sent_in_a_row >= NOT_SENT_MAX {
                     self.stop(StopReason::Unreachable, record)?;
@@ -332,7 +333,7 @@ impl Engine {
             }
         };
         let Some(outcome) = outcome else {
-            self.poller.again_later(of, self.now);
+            self.poller.again_later(of, started, self.now);
             return self.rule(of.batch, record);
         };
         self.end(of, End { outcome, status: Some(word), message: detail.status_message }, record)
@@ -348,7 +349,7 @@ impl Engine {
         record: &mut Vec<Fact>,
     ) -> Result<(), Illegal> {
         if !self.poller.was_last(of, started, answered) {
-            self.poller.again_later(of, self.now);
+            self.poller.again_later(of, started, self.now);
             return Ok(());
         }
         let outcome = if self.poller.is_pending(of) { Settled::StillQueued } else { Settled::TimedOut };

@@ -1,6 +1,6 @@
 //! `quell resume`: takes up an unfinished run where its journal ends. Inputs are not read again; nothing is sent twice.
 
-use super::run::{check_reports, connect, drive, runtime, spent_until, wall_clock};
+use super::run::{check_reports, connect, drive, finish, runtime, spent_until, wall_clock};
 use super::tell;
 use crate::cli::Running;
 use crate::driver::{Driver, RunClock};
@@ -35,6 +35,13 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
     let taken = journal.resume(Some(&id))?;
     let reader = taken.run.reader()?;
     let (engine, simulator) = restore(&reader, &id, spent)?;
+    if engine.is_over() {
+        tell(&format!("run {id} is complete: there is nothing left to do"));
+        return finish(false, &id, running, state);
+    }
+    if taken.other_host.is_some() {
+        tell(&format!("run {id} was last written on another machine: make sure that it does not go on there"));
+    }
     let header = Arc::new(taken.header);
     let api = connect(&header, simulator.as_ref(), running)?;
     api.check_token().await?;

@@ -5,7 +5,7 @@ use super::standing::Standing;
 use super::{inputs, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Running, Selection};
-use crate::driver::{Driver, DriverError, Ending, RunClock};
+use crate::driver::{Driver, DriverError, RunClock};
 use crate::engine::Engine;
 use crate::engine::fact::{Moment, StopReason};
 use crate::engine::items::ItemShape;
@@ -57,11 +57,22 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
 
 /// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|e| Failure::Bug(format!("the runtime cannot start: {e}")))
+        .map_err(|e| Failure::Bug(format!("the runtime cannot start: {e}")))?;
+    let _entered = runtime.enter();
+    survive_file_size_limit()?;
+    Ok(runtime)
+}
+
+/// A write beyond the limit on file sizes shall fail, not kill the process: then it is told like a full disk. Once
+/// somebody listens to the signal its default is off for good, whoever listens on.
+fn survive_file_size_limit() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    signal(kind).map(drop).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")))
 }
 
 async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode, Failure> {
@@ -111,27 +122,30 @@ pub async fn drive(
         Ok(ending) => ending,
         Err(e) => {
             tell_unrecorded(&e);
+            if matches!(e, DriverError::Store { .. }) {
+                tell(&format!(
+                    "nothing more is sent; once the state folder can be written, `quell resume {id}` goes on"
+                ));
+            }
             return Err(e.into());
         }
     };
-    finish(ending, id, running, state)
+    finish(ending.died > 0, id, running, state)
 }
 
 /// The summary, the reports, the exit code. A report that cannot be written does not keep the others from being so.
-fn finish(ending: Ending, id: &str, running: &Running, state: &std::path::Path) -> Result<ExitCode, Failure> {
-    let standing = Standing::of(RunReader::open(state, Some(id))?, ending.died > 0)?;
-    let mut failed = standing.write_planned().err();
-    for (format, path) in &running.reports {
-        if let Err(e) = standing.write_file(format, path) {
-            failed = Some(e);
-        }
-    }
+/// `bug` says that a task of the run died.
+pub fn finish(bug: bool, id: &str, running: &Running, state: &std::path::Path) -> Result<ExitCode, Failure> {
+    let standing = Standing::of(RunReader::open(state, Some(id))?, bug)?;
+    let mut failures = standing.write_planned();
+    failures.extend(running.reports.iter().filter_map(|(format, path)| standing.write_file(format, path).err()));
     let colour = if std::io::stdout().is_terminal() { Colour::Always } else { Colour::Never };
-    standing.say_text(colour)?;
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(standing.exit_code()),
+    failures.extend(standing.say_text(colour).err());
+    let Some(last) = failures.pop() else { return Ok(standing.exit_code()) };
+    for failure in failures {
+        tell(&failure.render(std::io::stderr().is_terminal()));
     }
+    Err(last)
 }
 
 /// Remediation ids that only this process knows: the operator has to keep them.

@@ -3,7 +3,7 @@
 use crate::engine::fact::Moment;
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::{RunReader, StoreError};
-use crate::plan::RowWithoutItem;
+use crate::plan::{PlannedReport, RowWithoutItem};
 use crate::playbook::ReportFormat;
 use crate::report::{self, Colour, Folded, Folding, ReportError, Source, Visitor};
 use std::io::{self, Write};
@@ -72,16 +72,14 @@ impl Standing {
         Ok(())
     }
 
-    /// The reports that the plan asks for; the paths that were written.
-    pub fn write_planned(&self) -> Result<Vec<std::path::PathBuf>, Failure> {
-        let mut written = Vec::new();
-        for planned in &self.reader.header().reports {
+    /// Writes the reports that the plan asks for, each for itself; what went wrong.
+    pub fn write_planned(&self) -> Vec<Failure> {
+        let write = |planned: &PlannedReport| {
             let format = report::parse_format(&planned.format)?;
             let path = report::render_path(&planned.path, self.reader.meta())?;
-            self.write_file(&format, &path)?;
-            written.push(path);
-        }
-        Ok(written)
+            self.write_file(&format, &path)
+        };
+        self.reader.header().reports.iter().filter_map(|planned| write(planned).err()).collect()
     }
 
     fn to_stdout(

@@ -74,7 +74,10 @@ impl Limiter {
 
     /// When the next call may start.
     pub fn opening(&mut self, now: Moment) -> Opening {
-        if self.in_flight >= self.concurrency_told.map_or(self.concurrency, |told| told.min(self.concurrency)).max(1) {
+        let most = self.concurrency_told.map_or(self.concurrency, |told| told.min(self.concurrency)).max(1);
+        // After a refusal one call at a time feels its way, until one is let through: a whole volley of them would be
+        // refused together.
+        if self.in_flight >= if self.strikes > 0 { 1 } else { most } {
             return Opening::AfterReply;
         }
         let mut at = self.shut_until;
@@ -85,7 +88,7 @@ impl Limiter {
                 continue;
             }
             match window.spent.get(counted - window.calls as usize) {
-                Some(oldest) => at = at.max(Moment(oldest.0 + window.length_ms)),
+                Some(oldest) => at = at.max(window.end_of(*oldest)),
                 None => return Opening::AfterReply,
             }
         }
@@ -115,10 +118,14 @@ impl Limiter {
         self.learn(now, told);
     }
 
-    /// A refusal or a failed connection: everybody waits, at least as long as was told, longer with each in a row.
+    /// A refusal or a failed connection: everybody waits, at least as long as was told, longer with each in a row. A
+    /// call that fails while everybody waits had left before: it shows the same trouble, not one more.
     pub fn shut(&mut self, now: Moment, told: Option<std::time::Duration>, jitter: u64) {
-        let backoff = BACKOFF_FIRST_MS.saturating_mul(1 << self.strikes.min(20)).min(BACKOFF_MAX_MS);
-        self.strikes = self.strikes.saturating_add(1);
+        if self.shut_until(now).is_none() {
+            self.strikes = self.strikes.saturating_add(1);
+        }
+        let doublings = self.strikes.saturating_sub(1).min(20);
+        let backoff = BACKOFF_FIRST_MS.saturating_mul(1 << doublings).min(BACKOFF_MAX_MS);
         let told = told.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(GATE_MAX_MS));
         let wait = told.max(backoff).min(GATE_MAX_MS);
         let spread = jitter % (wait / 10).max(1);
@@ -207,9 +214,15 @@ impl Limiter {
 
 impl Window {
     fn forget(&mut self, now: Moment) {
-        while self.spent.front().is_some_and(|spent| spent.0 + self.length_ms <= now.0) {
+        while self.spent.front().is_some_and(|spent| self.end_of(*spent) <= now) {
             self.spent.pop_front();
         }
+    }
+
+    /// When a call answered at that moment counts no more. Moments are whole milliseconds, rounded down: it may have
+    /// been answered almost one later.
+    fn end_of(&self, spent: Moment) -> Moment {
+        Moment(spent.0 + self.length_ms + 1)
     }
 }
 
@@ -255,8 +268,8 @@ mod tests {
                 Opening::AfterReply => panic!("nothing is in flight"),
             }
         }
-        assert!(answered.windows(4).all(|four| four[3] - four[0] >= 1000), "{answered:?}");
-        assert_eq!(answered[19], 6000);
+        assert!(answered.windows(4).all(|four| four[3] - four[0] > 1000), "{answered:?}");
+        assert_eq!(answered[19], 6006);
     }
 
     #[test]
@@ -265,7 +278,15 @@ mod tests {
         let _ = limiter.start();
         assert_eq!(limiter.opening(Moment(5000)), Opening::AfterReply);
         limiter.finish(Moment(5000), &LimitHeaders::default());
-        assert_eq!(limiter.opening(Moment(5000)), Opening::At(Moment(6000)));
+        assert_eq!(limiter.opening(Moment(5000)), Opening::At(Moment(6001)));
+    }
+
+    /// Answered at 5000.9 and started again at 6000.1, the server would count two calls in 999.2 ms.
+    #[test]
+    fn a_moment_that_was_rounded_down_ages_a_millisecond_longer() {
+        let mut limiter = Limiter::new(&limits(1, 1000, 8), [Moment(5000)]);
+        assert_eq!(limiter.opening(Moment(6000)), Opening::At(Moment(6001)));
+        assert_eq!(limiter.opening(Moment(6001)), Opening::Now);
     }
 
     #[test]
@@ -294,7 +315,8 @@ mod tests {
         };
         limiter.finish(Moment(0), &told);
         assert_eq!(limiter.left(Moment(0)), Some(5), "25 left, 20 of a two-second window kept free");
-        assert_eq!(limiter.left(Moment(2000)), Some(30));
+        assert_eq!(limiter.left(Moment(2000)), Some(5));
+        assert_eq!(limiter.left(Moment(2001)), Some(30));
     }
 
     #[test]
@@ -311,9 +333,35 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_fail_together_are_one_trouble() {
+        let mut limiter = Limiter::new(&limits(100, 1000, 8), []);
+        for _ in 0..8 {
+            limiter.shut(Moment(10), None, 0);
+        }
+        assert_eq!(limiter.opening(Moment(10)), Opening::At(Moment(1010)));
+        limiter.shut(Moment(20), Some(Duration::from_secs(5)), 0);
+        assert_eq!(limiter.opening(Moment(20)), Opening::At(Moment(5020)), "what is told holds all the same");
+        limiter.shut(Moment(5020), None, 0);
+        assert_eq!(limiter.opening(Moment(5020)), Opening::At(Moment(7020)));
+    }
+
+    #[test]
+    fn after_a_refusal_one_call_at_a_time_feels_its_way() {
+        let mut limiter = Limiter::new(&limits(100, 1000, 8), []);
+        limiter.shut(Moment(0), None, 0);
+        assert_eq!(limiter.opening(Moment(1000)), Opening::Now);
+        let _ = limiter.start();
+        assert_eq!(limiter.opening(Moment(1000)), Opening::AfterReply);
+        limiter.finish(Moment(1100), &LimitHeaders::default());
+        limiter.cleared();
+        let _ = limiter.start();
+        assert_eq!(limiter.opening(Moment(1100)), Opening::Now);
+    }
+
+    #[test]
     fn calls_of_earlier_processes_count() {
         let mut limiter = Limiter::new(&limits(2, 1000, 8), [Moment(100), Moment(400)]);
-        assert_eq!(limiter.opening(Moment(500)), Opening::At(Moment(1100)));
+        assert_eq!(limiter.opening(Moment(500)), Opening::At(Moment(1101)));
     }
 
     #[test]

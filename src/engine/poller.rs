@@ -73,8 +73,9 @@ impl Poller {
         }
     }
 
-    /// Its poll brought nothing for good: look again after a growing pause, at the deadline at the latest.
-    pub fn again_later(&mut self, of: RemediationRef, now: Moment) {
+    /// Its poll brought nothing for good: look again after a growing pause, at the deadline at the latest. A poll that
+    /// began before the deadline and ended after it is followed by the last one at once.
+    pub fn again_later(&mut self, of: RemediationRef, started: Moment, now: Moment) {
         let Some(watch) = self.watched.get_mut(&of) else { return };
         let deadline = Moment(watch.accepted.0 + ms(self.polling.deadline));
         let pause = if now.0 < watch.accepted.0 + ms(self.polling.not_found_grace) {
@@ -83,8 +84,8 @@ impl Poller {
             watch.interval_ms
         };
         let mut due = Moment(now.0 + pause);
-        if now < deadline {
-            due = due.min(deadline);
+        if started < deadline {
+            due = due.min(deadline.max(now));
         } else {
             watch.last_polls += 1;
         }
@@ -163,10 +164,26 @@ mod tests {
             if poller.was_last(of, due, true) {
                 poller.forget(of);
             } else {
-                poller.again_later(of, due);
+                poller.again_later(of, due, due);
             }
         }
         assert_eq!(polled, [15, 45, 90, 150, 200]);
+    }
+
+    #[test]
+    fn a_poll_across_the_deadline_is_followed_by_the_last_one_at_once_and_counts_as_no_attempt_at_it() {
+        let mut poller = poller();
+        poller.watch(ONE, Moment(0));
+        poller.start(ONE);
+        assert!(!poller.was_last(ONE, Moment(199_000), false));
+        poller.again_later(ONE, Moment(199_000), Moment(203_000));
+        assert_eq!(poller.longest_due(), Some((Moment(203_000), ONE)));
+        let mut attempts = 1;
+        while !poller.was_last(ONE, Moment(203_000), false) {
+            poller.again_later(ONE, Moment(203_000), Moment(203_000));
+            attempts += 1;
+        }
+        assert_eq!(attempts, u32::from(LAST_POLLS_MAX));
     }
 
     #[test]
@@ -181,7 +198,7 @@ mod tests {
             if poller.was_last(ONE, now, false) {
                 break;
             }
-            poller.again_later(ONE, now);
+            poller.again_later(ONE, now, now);
             now = poller.longest_due().expect("still open").0;
         }
         assert_eq!(tried, 3);

@@ -199,6 +199,11 @@ impl Engine {
         self.progress.settled == self.progress.items
     }
 
+    /// Whether the run ended with every item having its final outcome: no process has anything left to do.
+    pub fn is_over(&self) -> bool {
+        self.ended && self.is_complete()
+    }
+
     /// Changes the state by one fact. Facts that cannot follow each other are an error, never ignored.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
         self.now = self.now.max(fact.at);

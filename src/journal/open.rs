@@ -82,10 +82,12 @@ impl Journal {
         free.ok_or_else(|| io_error("name a run in", &self.path, "every name that was tried is taken"))
     }
 
-    /// What was reserved of the call budget at or after this moment, by all runs of the tenant, oldest first.
+    /// What was reserved of the call budget at or after this moment, by all runs of the tenant, oldest first; and what
+    /// was reserved last before it, which may have been spent after it.
     pub fn charges_since(&self, moment: Moment) -> Result<Vec<Charge>, StoreError> {
         let read = || {
-            let sql = "SELECT at, calls FROM budget WHERE at >= ?1 ORDER BY at, rowid";
+            let sql = "SELECT at, calls FROM budget \
+                       WHERE at >= coalesce((SELECT max(at) FROM budget WHERE at < ?1), ?1) ORDER BY at, rowid";
             let charge = |row: &rusqlite::Row<'_>| {
                 Ok(Charge { at: Moment(row.get::<_, i64>(0)?.cast_unsigned()), calls: row.get(1)? })
             };
