@@ -100,6 +100,24 @@ pub struct Action {
     pub shown_as: Vec<String>,
 }
 
+#[cfg(test)]
+impl Action {
+    /// An action with the default of everything that a tenant file need not say.
+    pub(crate) fn plain(name: &str, id: i64, event_type: EventType) -> Self {
+        Self {
+            name: name.to_owned(),
+            id,
+            event_types: vec![event_type],
+            reversible: false,
+            inverse: None,
+            repeat_safe: false,
+            fill: Vec::new(),
+            request_type: RequestType::ActivityLog,
+            shown_as: Vec::new(),
+        }
+    }
+}
+
 /// A field of an event that `fill` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -66,17 +66,7 @@ fn playbook() -> Playbook {
 }
 
 fn tenant() -> Tenant {
-    let action = |name: &str, id, kind, reversible| Action {
-        name: name.into(),
-        id,
-        event_types: vec![kind],
-        reversible,
-        inverse: None,
-        repeat_safe: false,
-        fill: Vec::new(),
-        request_type: RequestType::ActivityLog,
-        shown_as: Vec::new(),
-    };
+    let action = |name: &str, id, kind, reversible| Action { reversible, ..Action::plain(name, id, kind) };
     let hour = |calls| Some(Rate { calls, window: Duration::from_secs(3600) });
     Tenant {
         name: "prod-eu".into(),
@@ -95,21 +85,8 @@ fn tenant() -> Tenant {
             failed: vec!["failed".into()],
             pending: vec!["queued".into()],
         },
-        limits: Limits {
-            requests: hour(300),
-            keep_free: hour(60),
-            concurrency: 2,
-            batch_size: 50,
-            act_timeout: Duration::from_secs(120),
-            poll_timeout: Duration::from_secs(20),
-        },
-        polling: Polling {
-            first_after: Duration::from_secs(15),
-            interval: Duration::from_secs(30),
-            interval_max: Duration::from_secs(600),
-            deadline: Duration::from_secs(4 * 3600),
-            not_found_grace: Duration::from_secs(120),
-        },
+        limits: Limits { keep_free: hour(60), ..Limits::default() },
+        polling: Polling::default(),
         columns: Vec::new(),
     }
 }
