@@ -4,6 +4,7 @@ use crate::api::TokenError;
 use crate::driver::DriverError;
 use crate::engine::Outcome;
 use crate::engine::fact::StopReason;
+use crate::inert;
 use crate::journal::StoreError;
 use crate::problem::{self, Problem};
 use crate::report::ReportError;
@@ -86,7 +87,7 @@ impl Failure {
     pub fn render(&self, colour: bool) -> String {
         match self {
             Self::Problems(problems) => problem::render(problems, colour).trim_end().to_owned(),
-            other => format!("error: {other}"),
+            other => format!("error: {}", inert::lines(&other.to_string())),
         }
     }
 

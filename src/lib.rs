@@ -6,6 +6,7 @@
 //!
 //! Imports run one way: `commands → driver → engine → plan → playbook, tenant, events`. A test holds this.
 
+pub mod inert;
 pub mod problem;
 pub mod yaml;
 

@@ -3,8 +3,11 @@
 //! Every reader of files returns problems as data; only [`render`] turns them into text. It does not decide exit codes.
 
 mod render;
+mod words;
 
-pub use render::{inert, render};
+pub use render::render;
+
+pub(crate) use words::{listed, nearest};
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub use file::schema;
 pub use quantity::show_duration;
 
 pub(crate) use columns::{ColumnEntries, read_columns};
-pub(crate) use names::{Name, Word, fold};
+pub(crate) use names::{Name, Word, action_by_word, fold};
 pub(crate) use quantity::{ActTimeout, Deadline, Pause, PollTimeout};
 
 use crate::problem::Problem;
@@ -53,20 +53,6 @@ pub struct Tenant {
     pub polling: Polling,
     /// Named column mappings for event files, in file order.
     pub columns: Vec<(String, Columns)>,
-}
-
-impl Tenant {
-    /// The action of exactly this name.
-    pub fn action(&self, name: &str) -> Option<&Action> {
-        self.actions.iter().find(|action| action.name == name)
-    }
-
-    /// The action an event file means by this word: without regard to case, spaces, hyphens and underscores. No two
-    /// actions of a tenant are alike in that way.
-    pub fn action_by_word(&self, word: &str) -> Option<&Action> {
-        let word = fold(word);
-        self.actions.iter().find(|action| fold(&action.name) == word)
-    }
 }
 
 /// The two published forms of the API's paths.
@@ -112,6 +98,24 @@ pub struct Action {
     pub request_type: RequestType,
     /// The words by which the detail's `action` names it (`Quarantine Host`); empty: not compared.
     pub shown_as: Vec<String>,
+}
+
+#[cfg(test)]
+impl Action {
+    /// An action with the default of everything that a tenant file need not say.
+    pub(crate) fn plain(name: &str, id: i64, event_type: EventType) -> Self {
+        Self {
+            name: name.to_owned(),
+            id,
+            event_types: vec![event_type],
+            reversible: false,
+            inverse: None,
+            repeat_safe: false,
+            fill: Vec::new(),
+            request_type: RequestType::ActivityLog,
+            shown_as: Vec::new(),
+        }
+    }
 }
 
 /// A field of an event that `fill` may name.

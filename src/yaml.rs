@@ -17,7 +17,6 @@ mod words;
 
 pub(crate) use field::{Entries, Field};
 pub use file::{FILE_BYTES_MAX, load};
-pub(crate) use words::{did_you_mean, listed};
 pub(crate) use written::{AnyText, Count, FromText, Refusal, Version, Written};
 
 use crate::problem::{Place, Problem};

@@ -3,7 +3,7 @@
 use super::answer::{Answer, BodyFault};
 use super::*;
 use crate::engine::sent_or_not::Phase;
-use crate::tenant::{ApiVersion, Auth, EventType, RequestType};
+use crate::tenant::{ApiVersion, Auth, EventType};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -39,7 +39,7 @@ impl Transport for Script {
     }
 }
 
-fn tenant() -> PlannedTenant {
+pub(super) fn tenant() -> PlannedTenant {
     PlannedTenant {
         name: "prod".to_owned(),
         base_url: "https://gateway.example".to_owned(),
@@ -51,21 +51,11 @@ fn tenant() -> PlannedTenant {
     }
 }
 
-fn action() -> Action {
-    Action {
-        name: "kill".to_owned(),
-        id: 3,
-        event_types: vec![EventType::Process],
-        reversible: false,
-        inverse: None,
-        repeat_safe: false,
-        fill: vec![],
-        request_type: RequestType::ActivityLog,
-        shown_as: vec![],
-    }
+pub(super) fn action() -> Action {
+    Action::plain("kill", 3, EventType::Process)
 }
 
-fn item() -> ItemBody {
+pub(super) fn item() -> ItemBody {
     ItemBody {
         agent_id: "a".into(),
         event_id: "e".into(),

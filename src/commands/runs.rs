@@ -4,7 +4,7 @@ use super::say;
 use crate::cli::ListFormat;
 use crate::error::{ExitCode, Failure};
 use crate::journal::{self, RunSummaryRow};
-use crate::report::inert;
+use crate::report::{inert, words};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -26,7 +26,7 @@ fn text(runs: &[RunSummaryRow]) -> String {
     let width = runs.iter().map(|run| run.meta.id.len()).max().unwrap_or(0);
     let mut out = String::new();
     for run in runs {
-        let created = time(run.meta.created.0);
+        let created = words::time(run.meta.created);
         let tenant = inert::terminal(&run.meta.tenant);
         let (id, items) = (&run.meta.id, run.items);
         let _ = writeln!(out, "{id:width$}  {created}  {tenant}  {items} items  {}", state_of(run));
@@ -41,7 +41,7 @@ fn json(runs: &[RunSummaryRow]) -> String {
             "id": run.meta.id,
             "playbook": run.meta.playbook,
             "tenant": run.meta.tenant,
-            "created": time(run.meta.created.0),
+            "created": words::time(run.meta.created),
             "items": run.items,
             "facts": run.facts,
             "state": state_of(run),
@@ -58,11 +58,4 @@ fn state_of(run: &RunSummaryRow) -> &'static str {
         Some(false) => "stopped",
         None => "unfinished",
     }
-}
-
-fn time(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -130,7 +130,7 @@ pub fn inert(text: &str, chars_max: usize) -> String {
         if with_gap == 1 {
             shown.push(' ');
         }
-        shown.push(if is_harmful(char) { char::REPLACEMENT_CHARACTER } else { char });
+        shown.push(if crate::inert::acts(char) { char::REPLACEMENT_CHARACTER } else { char });
         length += with_gap + 1;
         gap = false;
     }
@@ -220,13 +220,6 @@ fn describe_refusal(answered: &Answered) -> String {
         SeenBody::NoIds(words) => inert(words, MESSAGE_CHARS_MAX),
         _ => describe_answer(answered),
     }
-}
-
-fn is_harmful(char: char) -> bool {
-    char.is_control()
-        || matches!(char,
-            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}' | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::pairing::{Batch, Member, fingerprint};
 use super::poller::Poller;
 use super::queue::Lane;
 use crate::plan::{PlanHeader, PlannedStep};
-use crate::tenant::{EventType, FillField, Meaning, Statuses};
+use crate::tenant::{EventType, FillField, Meaning, Statuses, fold};
 use std::collections::{BTreeMap, HashMap};
 
 /// A lane's key: index of the step, event type.
@@ -417,17 +417,12 @@ impl StepConfig {
     fn new(step: &PlannedStep) -> Self {
         Self {
             compares_unique_id: !step.action.fill.iter().any(|(field, _)| *field == FillField::UniqueId),
-            shown_as: step.action.shown_as.iter().map(|word| folded(word)).collect(),
+            shown_as: step.action.shown_as.iter().map(|word| fold(word)).collect(),
         }
     }
 
     /// Whether a detail's `action` may be this step's: nothing is compared when the tenant lists no words.
     pub(super) fn is_shown_as(&self, action: &str) -> bool {
-        self.shown_as.is_empty() || self.shown_as.contains(&folded(action))
+        self.shown_as.is_empty() || self.shown_as.contains(&fold(action))
     }
-}
-
-/// A word without case, spaces, hyphens and underscores.
-fn folded(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! No value is altered: nothing is trimmed, folded or rounded. What does not fit is refused by name.
 
+use super::{Event, RowPlace};
 use crate::tenant::EventType;
 use std::borrow::Cow;
 
@@ -76,6 +77,14 @@ pub(super) struct Fields {
     pub(super) pid: u32,
     pub(super) unique_id: Box<str>,
     pub(super) action: Option<Box<str>>,
+}
+
+impl Fields {
+    /// The event of a row; `attributes` is the text of a JSON object.
+    pub(super) fn into_event(self, place: RowPlace, attributes: &str) -> Event {
+        let Self { agent_id, event_id, event_type, pid, unique_id, action } = self;
+        Event { place, agent_id, event_id, event_type, pid, unique_id, action, attributes: attributes.into() }
+    }
 }
 
 /// Why a value is refused.

@@ -199,16 +199,7 @@ fn event(object: &Object<'_>, layout: &Layout, at: RowAt, scratch: &mut String) 
         bad.into_iter().map(|(field, why)| bad_value(object, layout, field, &why)).collect::<Vec<_>>()
     })?;
     push_attributes(object, layout, &used, scratch)?;
-    Ok(Event {
-        place: at.place,
-        agent_id: fields.agent_id,
-        event_id: fields.event_id,
-        event_type: fields.event_type,
-        pid: fields.pid,
-        unique_id: fields.unique_id,
-        action: fields.action,
-        attributes: scratch.as_str().into(),
-    })
+    Ok(fields.into_event(at.place, scratch))
 }
 
 /// What the object has for a field; marks the member that holds it.

@@ -242,17 +242,8 @@ fn plain_length(rest: &[u8], delimiter: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::text::tests::Drip;
     use proptest::prelude::*;
-
-    /// Gives `step` bytes at once.
-    struct Drip<'a>(&'a [u8], usize);
-
-    impl Read for Drip<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let count = self.1.min(buffer.len());
-            self.0.read(&mut buffer[..count])
-        }
-    }
 
     type Found = (Vec<(u32, u64, Vec<String>)>, Option<Malformed>);
 

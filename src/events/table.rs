@@ -168,16 +168,7 @@ impl Table {
             push_json(&mut self.scratch, &text);
         }
         self.scratch.push('}');
-        Ok(Event {
-            place: at.place,
-            agent_id: fields.agent_id,
-            event_id: fields.event_id,
-            event_type: fields.event_type,
-            pid: fields.pid,
-            unique_id: fields.unique_id,
-            action: fields.action,
-            attributes: self.scratch.as_str().into(),
-        })
+        Ok(fields.into_event(at.place, &self.scratch))
     }
 
     /// What is wrong with a row before its values are looked at.

@@ -355,11 +355,11 @@ fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Broken> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A reader that gives `step` bytes at once, so that every boundary is met.
-    struct Drip<'a>(&'a [u8], usize);
+    pub(in crate::events) struct Drip<'a>(pub(in crate::events) &'a [u8], pub(in crate::events) usize);
 
     impl Read for Drip<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {

@@ -12,9 +12,8 @@ use crate::events::{Event, RowPlace};
 use crate::plan::{Plan, PlanHeader, PlannedItem, PlannedStep, PlannedTenant, RowWithoutItem};
 use crate::run::RunMeta;
 use crate::tenant::EventType;
-use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, RequestType, Statuses};
+use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
 use std::path::Path;
-use std::time::Duration;
 
 const TENANT: &str = "prod-eu";
 
@@ -30,22 +29,11 @@ fn meta(id: &str, created: u64) -> RunMeta {
 }
 
 fn step(name: &str) -> PlannedStep {
-    let action = Action {
-        name: name.to_owned(),
-        id: 7,
-        event_types: vec![EventType::File],
-        reversible: true,
-        inverse: None,
-        repeat_safe: false,
-        fill: Vec::new(),
-        request_type: RequestType::ActivityLog,
-        shown_as: Vec::new(),
-    };
+    let action = Action { reversible: true, ..Action::plain(name, 7, EventType::File) };
     PlannedStep { name: name.to_owned(), action, filter: None }
 }
 
 fn header(rows: u32) -> PlanHeader {
-    let seconds = Duration::from_secs;
     PlanHeader {
         playbook: "contain".to_owned(),
         description: "é\u{1F600}".to_owned(),
@@ -60,21 +48,8 @@ fn header(rows: u32) -> PlanHeader {
             simulated: false,
         },
         steps: vec![step("isolate"), step("quarantine")],
-        limits: Limits {
-            requests: None,
-            keep_free: None,
-            concurrency: 2,
-            batch_size: 50,
-            act_timeout: seconds(120),
-            poll_timeout: seconds(20),
-        },
-        polling: Polling {
-            first_after: seconds(15),
-            interval: seconds(30),
-            interval_max: seconds(600),
-            deadline: seconds(14_400),
-            not_found_grace: seconds(120),
-        },
+        limits: Limits { requests: None, ..Limits::default() },
+        polling: Polling::default(),
         statuses: Statuses { succeeded: vec!["success".to_owned()], failed: Vec::new(), pending: Vec::new() },
         sources: vec!["export.csv".to_owned()],
         rows,

@@ -135,7 +135,7 @@ fn check_tenant(request: &Request<'_>, origin: &Origin, problems: &mut Problems)
     if let Work::Playbook(Playbook { tenant: Some(wanted), .. }) = &request.work {
         let given = &request.tenant.name;
         if wanted.value != *given {
-            let message = format!("this playbook is for the tenant {:?}, not for {given:?}", wanted.value);
+            let message = format!("this playbook is for the tenant `{}`, not for `{given}`", wanted.value);
             problems.push(origin.problem(wanted.place, "--tenant", message, None));
         }
     }

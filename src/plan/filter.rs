@@ -9,7 +9,6 @@ mod check;
 mod row;
 mod scan;
 
-pub(crate) use check::nearest;
 pub use row::{ColumnReader, Row};
 
 use cel::common::ast::SourceInfo;
@@ -241,7 +240,7 @@ fn value_of(json: serde_json::Value) -> Result<Box<dyn Val>, String> {
         Json::Object(fields) => {
             let mut map = std::collections::HashMap::with_capacity(fields.len());
             for (name, value) in fields {
-                let name = row::snake_case(&name);
+                let name = crate::events::snake_case(&name);
                 if map.insert(name.clone().into(), value_of(value)?).is_some() {
                     return Err(format!("two fields are called {name} in a filter"));
                 }

@@ -2,7 +2,7 @@
 //!
 //! Every number is a bound that a run cannot undercut, not a guess at what it will take.
 
-use super::{Plan, settings};
+use super::Plan;
 use crate::tenant::EventType;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,12 +52,12 @@ fn acts(plan: &Plan) -> u64 {
 
 /// When the last call may go out: the first window's calls go at once, the next ones after each further window.
 fn rate_bound(plan: &Plan, calls: u64) -> Duration {
-    match settings::usable_calls(&plan.header.limits) {
-        Some((usable, window)) if usable > 0 && calls > 0 => {
-            let windows = (calls - 1) / u64::from(usable);
-            window.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
+    match plan.header.limits.usable_calls() {
+        Some(usable) => {
+            let windows = calls.saturating_sub(1) / u64::from(usable.calls);
+            usable.window.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
         }
-        _ => Duration::ZERO,
+        None => Duration::ZERO,
     }
 }
 

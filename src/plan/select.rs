@@ -6,8 +6,9 @@ use super::filter::{ColumnReader, Filter};
 use super::repeats::Repeats;
 use super::{PlannedStep, RowWithoutItem};
 use crate::events::{Event, RowPlace};
-use crate::problem::Place;
-use crate::tenant::{Action, EventType, FillField};
+use crate::inert::escaped;
+use crate::problem::{Place, listed};
+use crate::tenant::{Action, EventType, FillField, action_by_word};
 use std::collections::HashMap;
 
 /// How many steps a reason speaks of.
@@ -209,10 +210,10 @@ fn no_step(steps: &[ReadyStep], event: &Event, verdicts: &[Verdict]) -> String {
         }));
         return format!("no step selects it: event type {}, {names}", event.event_type);
     }
-    let asked = event.action.as_deref().unwrap_or_default();
+    let asked = escaped(event.action.as_deref().unwrap_or_default());
     let clauses = said(steps.iter().zip(verdicts).filter_map(|(step, verdict)| match verdict {
         Verdict::OtherType => Some(format!("{} does not take {}", step.name, event.event_type)),
-        Verdict::OtherAction => Some(format!("{} is not the row's action {asked:?}", step.name)),
+        Verdict::OtherAction => Some(format!("{} is not the row's action `{asked}`", step.name)),
         Verdict::FilterSaysNo => Some(format!("{}: its filter says no", step.name)),
         Verdict::Selects | Verdict::NamesNone => None,
     }));
@@ -255,17 +256,7 @@ impl Words<'_> {
                 found
             }
         };
-        let known = || self.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", ");
-        found.map(Some).ok_or_else(|| format!("there is no action {word:?}; there are {}", known()))
+        let known = || listed(self.actions.iter().map(|action| action.name.as_str()));
+        found.map(Some).ok_or_else(|| format!("there is no action `{}`; the tenant has {}", escaped(word), known()))
     }
-}
-
-/// The index of the action that a word names, ignoring case, spaces, hyphens and underscores.
-fn action_by_word(actions: &[Action], word: &str) -> Option<usize> {
-    let plain = |text: &str| {
-        let letters = text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '-' | '_'));
-        letters.flat_map(char::to_lowercase).collect::<String>()
-    };
-    let wanted = plain(word);
-    actions.iter().position(|action| plain(&action.name) == wanted)
 }

@@ -4,10 +4,10 @@
 //! direction marks, no markup.
 
 use super::forecast::{Forecast, forecast};
-use super::settings::{rate_text, time_text, usable_calls};
 use super::{Plan, PlanHeader, PlannedItem, PlannedStep};
 use crate::events::Event;
-use crate::tenant::ApiVersion;
+use crate::inert;
+use crate::tenant::{ApiVersion, show_duration};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -109,7 +109,9 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ),
     ];
     for (name, value) in about {
-        writeln!(out, "\"{name}\":{},", inert_json(&value))?;
+        write!(out, "\"{name}\":")?;
+        inert::json(out, &value)?;
+        writeln!(out, ",")?;
     }
     lines(out, "items", plan.items.iter().zip(0_u64..).map(|(item, number)| item_json(plan, *item, number)))?;
     writeln!(out, ",")?;
@@ -128,24 +130,11 @@ fn lines(out: &mut dyn Write, name: &str, values: impl Iterator<Item = serde_jso
     write!(out, "\"{name}\":[")?;
     let mut separator = "";
     for value in values {
-        write!(out, "{separator}\n{}", inert_json(&value))?;
+        writeln!(out, "{separator}")?;
+        inert::json(out, &value)?;
         separator = ",";
     }
     write!(out, "]")
-}
-
-/// JSON escapes some control characters by itself; the others, and what is invisible, are escaped here. They can only
-/// stand inside texts, so the value stays the same.
-fn inert_json(value: &serde_json::Value) -> String {
-    let mut out = String::new();
-    for letter in value.to_string().chars() {
-        if letter.is_control() || invisible(letter) {
-            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}"));
-        } else {
-            out.push(letter);
-        }
-    }
-    out
 }
 
 fn milliseconds(time: std::time::Duration) -> u64 {
@@ -160,10 +149,10 @@ fn step_json(step: &PlannedStep) -> serde_json::Value {
 
 fn limits_json(header: &PlanHeader) -> serde_json::Value {
     let limits = &header.limits;
-    json!({"requests": limits.requests.map(rate_text), "keep_free": limits.keep_free.map(rate_text),
+    json!({"requests": limits.requests.map(|rate| rate.to_string()), "keep_free": limits.keep_free.map(|rate| rate.to_string()),
         "concurrency": limits.concurrency, "batch_size": limits.batch_size,
-        "act_timeout": time_text(limits.act_timeout), "poll_timeout": time_text(limits.poll_timeout),
-        "first_after": time_text(header.polling.first_after), "deadline": time_text(header.polling.deadline)})
+        "act_timeout": show_duration(limits.act_timeout), "poll_timeout": show_duration(limits.poll_timeout),
+        "first_after": show_duration(header.polling.first_after), "deadline": show_duration(header.polling.deadline)})
 }
 
 fn item_json(plan: &Plan, item: PlannedItem, number: u64) -> serde_json::Value {
@@ -238,10 +227,10 @@ fn totals(plan: &Plan) -> Vec<String> {
     let hosts = count(hosts(plan.items.iter()), "host");
     let calls = match (limits.requests, limits.keep_free) {
         (None, _) => "no limit on calls".to_owned(),
-        (Some(rate), None) => format!("{} calls", rate_text(rate)),
+        (Some(rate), None) => format!("{rate} calls"),
         (Some(rate), Some(kept)) => {
-            let usable = usable_calls(limits).map_or(0, |(calls, _)| calls);
-            format!("{} calls, {} kept free, {usable} usable", rate_text(rate), rate_text(kept))
+            let usable = limits.usable_calls().map_or_else(String::new, |usable| format!(", {} usable", usable.calls));
+            format!("{rate} calls, {kept} kept free{usable}")
         }
     };
     vec![
@@ -251,13 +240,13 @@ fn totals(plan: &Plan) -> Vec<String> {
             count(usize::try_from(forecast.acts).unwrap_or(usize::MAX), "act"),
             count(usize::try_from(forecast.polls).unwrap_or(usize::MAX), "poll"),
             count(usize::try_from(forecast.calls()).unwrap_or(usize::MAX), "call"),
-            time_text(forecast.least_time),
+            show_duration(forecast.least_time),
         ),
         format!("limits: {calls}, {} at once, {} a batch", limits.concurrency, count(limits.batch_size.into(), "item")),
         format!(
             "polling: first after {}, until {} after acceptance",
-            time_text(plan.header.polling.first_after),
-            time_text(plan.header.polling.deadline),
+            show_duration(plan.header.polling.first_after),
+            show_duration(plan.header.polling.deadline),
         ),
     ]
 }
@@ -345,22 +334,7 @@ fn table(rows: &[Vec<String>]) -> String {
 
 /// One line without control characters, direction marks and invisible characters, at most 400 characters.
 fn inert(text: &str) -> String {
-    let harmless = |letter: char| match letter {
-        '\n' | '\r' | '\t' => ' ',
-        letter if letter.is_control() || invisible(letter) => '\u{FFFD}',
-        letter => letter,
-    };
-    let mut line: String = text.chars().take(TEXT_CHARS_MAX).map(harmless).collect();
-    if text.chars().nth(TEXT_CHARS_MAX).is_some() {
-        line.push('…');
-    }
-    line
-}
-
-fn invisible(letter: char) -> bool {
-    matches!(letter,
-        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+    inert::terminal(&inert::shorten(text, TEXT_CHARS_MAX)).into_owned()
 }
 
 /// Inert text as Markdown that shows it as it is: every character that can mean something is written as an entity, so that neither

@@ -2,11 +2,11 @@
 //! known to exist. What fails is reported and left out, so that the other steps are checked all the same.
 
 use super::build::Work;
-use super::filter::{ColumnReader, Filter, FilterError, nearest};
+use super::filter::{ColumnReader, Filter, FilterError};
 use super::problems::{Origin, Problems};
 use super::select::{self, ReadyStep};
 use crate::events::Events;
-use crate::problem::Place;
+use crate::problem::{Place, listed, nearest};
 use crate::tenant::{Action, Tenant};
 use std::collections::BTreeMap;
 
@@ -32,7 +32,11 @@ pub(super) fn compiled_steps(
             };
             if names.is_empty() && !events.rows.is_empty() {
                 let message = "nothing says which action to take: no row has a known one".to_owned();
-                let help = Some(format!("pass --action NAME; {} has {}", tenant.name, names_of(&tenant.actions)));
+                let help = Some(format!(
+                    "give --action NAME; the tenant {} has {}",
+                    tenant.name,
+                    listed(names_of(&tenant.actions))
+                ));
                 problems.push(origin.problem(Place::default(), "--action", message, help));
             }
             names.into_iter().map(|name| Wanted::ad_hoc(name, ad_hoc.filter.as_deref())).collect()
@@ -82,10 +86,10 @@ impl<'a> Wanted<'a> {
     ) -> CompiledStep {
         let action = tenant.actions.iter().position(|action| action.name == self.action);
         if action.is_none() {
-            let near = nearest(self.action, tenant.actions.iter().map(|action| action.name.as_str()));
-            let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
-            let help = Some(format!("{near}{} has {}", tenant.name, names_of(&tenant.actions)));
-            let message = format!("there is no action {:?}", self.action);
+            let near = nearest(self.action, names_of(&tenant.actions));
+            let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            let help = Some(format!("{near}the tenant {} has {}", tenant.name, listed(names_of(&tenant.actions))));
+            let message = format!("there is no action `{}`", self.action);
             problems.push(origin.problem(self.action_place, "--action", message, help));
         }
         let filter = match self.filter {
@@ -116,8 +120,8 @@ impl CompiledStep {
     }
 }
 
-fn names_of(actions: &[Action]) -> String {
-    actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", ")
+fn names_of(actions: &[Action]) -> impl Iterator<Item = &str> {
+    actions.iter().map(|action| action.name.as_str())
 }
 
 /// A column that no row has is a mistake in the filter; one that only some rows have is null in the others.
@@ -139,11 +143,11 @@ pub(super) fn check_columns(steps: &[CompiledStep], events: &Events, origin: &Or
             let known = names.iter().take(COLUMNS_SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if names.len() > COLUMNS_SHOWN_MAX { ", …" } else { "" };
             let help = match nearest(&column.name, names.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean {near}?"),
+                Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the events have {known}{more}"),
             };
             let error = FilterError {
-                message: format!("no event has a column {:?}", column.name),
+                message: format!("no event has a column `{}`", column.name),
                 range: column.range.clone(),
                 help: Some(help),
             };

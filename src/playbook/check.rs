@@ -7,9 +7,9 @@ use super::file::{
 };
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, listed};
 use crate::tenant::{Word, read_columns};
-use crate::yaml::{AnyText, Entries, Field, Hint, Reader, Spanned, Written, listed};
+use crate::yaml::{AnyText, Entries, Field, Hint, Reader, Spanned, Written};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -189,7 +189,7 @@ fn report(reader: &Reader<'_>, file: Spanned<ReportFile>) -> Option<ReportReques
     let fields = [file.text, file.markdown, file.json, file.csv, file.html, file.template];
     let mut written = KINDS.into_iter().zip(fields).filter(|(_, field)| field.is_present());
     let (Some((kind, field)), None) = (written.next(), written.next()) else {
-        reader.report_help(place, "expected exactly one kind of report", format!("the kinds are {}", listed(&KINDS)));
+        reader.report_help(place, "expected exactly one kind of report", format!("the kinds are {}", listed(KINDS)));
         return None;
     };
     let value = field.read().map(|value| value.map(|Written(Word(text))| text));

@@ -67,7 +67,7 @@ type Wider = Vec<(Place, String)>;
 fn tighter_requests(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Spanned<Rate>>) -> Option<Rate> {
     let Some(Spanned { value: rate, place }) = patch else { return tenant };
     if let Some(tenant) = tenant.filter(|tenant| !rate.keeps_to(*tenant)) {
-        wider.push((*place, format!("`requests` ({rate}) may exceed the tenant's {tenant}: a playbook only tightens")));
+        wider.push((*place, format!("`requests` ({rate}) may exceed the tenant's {tenant}")));
     }
     Some(*rate)
 }
@@ -75,10 +75,7 @@ fn tighter_requests(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Span
 fn more_kept_free(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Spanned<Rate>>) -> Option<Rate> {
     let Some(Spanned { value: rate, place }) = patch else { return tenant };
     if let Some(tenant) = tenant.filter(|tenant| rate.is_less_than(*tenant)) {
-        wider.push((
-            *place,
-            format!("`keep_free` ({rate}) is less than the tenant's {tenant}: a playbook only tightens"),
-        ));
+        wider.push((*place, format!("`keep_free` ({rate}) is less than the tenant's {tenant}")));
     }
     Some(*rate)
 }
@@ -86,7 +83,7 @@ fn more_kept_free(wider: &mut Wider, tenant: Option<Rate>, patch: Option<&Spanne
 fn fewer(wider: &mut Wider, key: &str, tenant: u16, patch: Option<&Spanned<u16>>) -> u16 {
     let Some(Spanned { value, place }) = patch else { return tenant };
     if *value > tenant {
-        wider.push((*place, format!("`{key}` ({value}) is more than the tenant's {tenant}: a playbook only tightens")));
+        wider.push((*place, format!("`{key}` ({value}) is more than the tenant's {tenant}")));
     }
     *value
 }
@@ -109,7 +106,7 @@ fn longer(wider: &mut Wider, key: &str, tenant: Duration, patch: Option<&Spanned
 
 fn against(key: &str, value: Duration, than: &str, tenant: Duration) -> String {
     let (value, tenant) = (show_duration(value), show_duration(tenant));
-    format!("`{key}` ({value}) is {than} than the tenant's {tenant}: a playbook only tightens")
+    format!("`{key}` ({value}) is {than} than the tenant's {tenant}")
 }
 
 fn place_of<T>(patch: Option<&Spanned<T>>) -> Option<Place> {

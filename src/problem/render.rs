@@ -2,9 +2,9 @@
 //! obey what a playbook or an export contains.
 
 use super::{Place, Problem};
+use crate::inert::escaped;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 /// Longer lines are cut around the column.
 const LINE_CHARS_MAX: usize = 200;
@@ -33,19 +33,6 @@ pub fn render(problems: &[Problem], colour: bool) -> String {
     out
 }
 
-/// The text with everything a terminal would obey or not show replaced by visible escapes: `\u{1b}`.
-pub fn inert(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unseen(c) {
-            write!(out, "\\u{{{:x}}}", u32::from(c)).expect("writing to a String cannot fail");
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 fn in_order(problems: &[Problem]) -> Vec<&Problem> {
     let mut files = HashMap::new();
     for problem in problems {
@@ -59,7 +46,7 @@ fn in_order(problems: &[Problem]) -> Vec<&Problem> {
 
 fn render_one(problem: &Problem, renderer: &Renderer) -> String {
     let place = problem.place;
-    let title = Level::ERROR.primary_title(inert(&problem.message));
+    let title = Level::ERROR.primary_title(escaped(&problem.message));
     let excerpt = problem.line_text.as_deref().filter(|_| place.line > 0).map(|line| Excerpt::new(line, place));
     let shown_as = excerpt.as_ref().map(|excerpt| format!("{STAND_IN}:{}:{}", place.line, excerpt.column()));
     let mut group = match excerpt {
@@ -70,7 +57,7 @@ fn render_one(problem: &Problem, renderer: &Renderer) -> String {
         None => title.element(Origin::path(location(problem))),
     };
     if let Some(help) = &problem.help {
-        group = group.element(Level::HELP.message(inert(help)));
+        group = group.element(Level::HELP.message(escaped(help)));
     }
     let rendered = renderer.render(&[group]);
     match shown_as {
@@ -81,7 +68,7 @@ fn render_one(problem: &Problem, renderer: &Renderer) -> String {
 
 /// `file:line:column`, as far as they are known.
 fn location(problem: &Problem) -> String {
-    let (file, Place { line, column, .. }) = (inert(&problem.file), problem.place);
+    let (file, Place { line, column, .. }) = (escaped(&problem.file), problem.place);
     match (line, column) {
         (0, _) => file,
         (line, 0) => format!("{file}:{line}"),
@@ -112,7 +99,7 @@ impl Excerpt {
             }
         };
         let part = |a: usize, b: usize| -> String {
-            inert(&line.chars().skip(a).take(b.saturating_sub(a)).map(tab_to_space).collect::<String>())
+            escaped(&line.chars().skip(a).take(b.saturating_sub(a)).map(tab_to_space).collect::<String>())
         };
         let mut text = if from > 0 { "…".to_owned() } else { String::new() };
         text.push_str(&part(from, first));
@@ -139,17 +126,10 @@ fn tab_to_space(c: char) -> char {
     if c == '\t' { ' ' } else { c }
 }
 
-/// Control characters, line separators, bidirectional and other invisible marks, characters of private use.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inert::hides;
     use insta::assert_snapshot;
 
     fn place(line: u32, column: u32, length: u32) -> Place {
@@ -182,7 +162,7 @@ mod tests {
             .with_line_of(&format!("{evil} z"))
             .with_help(evil);
         let text = render(&[problem], false);
-        assert!(text.chars().all(|c| c == '\n' || !is_unseen(c)), "{text:?}");
+        assert!(text.chars().all(|c| c == '\n' || !hides(c)), "{text:?}");
         assert_snapshot!(text);
     }
 

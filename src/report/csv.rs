@@ -7,32 +7,12 @@
 use super::attributes::{self, Attributes, as_text};
 use super::totals::WhyNoItem;
 use super::view::{ItemView, RowView};
-use super::{ReportError, Source, inert, words};
+use super::{ReportError, Source, fields, inert, words};
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
-/// Our columns, in order.
-const OURS: [&str; 19] = [
-    "item",
-    "row",
-    "file",
-    "line",
-    "step",
-    "event_id",
-    "agent_id",
-    "event_type",
-    "pid",
-    "unique_id",
-    "action",
-    "action_id",
-    "outcome",
-    "reason",
-    "remediation_id",
-    "paired_by",
-    "status",
-    "status_message",
-    "batch",
-];
+/// Our columns, in order: what templates see of an item; of these the last, its attributes, are columns of their own.
+const OURS: [&str; 19] = *fields::ITEM.first_chunk().expect("an item has that many fields");
 
 pub(super) fn write(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
     let columns = Columns::of(source)?;

@@ -7,26 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// What stands in for a character that must not be shown.
-const REPLACEMENT: char = '\u{fffd}';
-
-/// For one line of a terminal or log: no control, bidirectional or invisible character, no line end.
-pub fn terminal(text: &str) -> Cow<'_, str> {
-    replace(text, |c| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if acts(c) => REPLACEMENT,
-        c => c,
-    })
-}
-
-/// For text that may have several lines: as [`terminal`], but line feeds and tabs stay; CR LF becomes LF.
-pub fn lines(text: &str) -> Cow<'_, str> {
-    let stays = |c| matches!(c, '\n' | '\t') || !acts(c);
-    if text.chars().all(stays) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.replace("\r\n", "\n").chars().map(|c| if stays(c) { c } else { REPLACEMENT }).collect())
-}
+pub use crate::inert::{acts, lines, shorten, terminal};
 
 /// For a table cell or a sentence of Markdown: a code span, in which no mention, link, reference, HTML or emphasis is
 /// live on any renderer. `|` becomes `¦`, for no escape of it is safe both in a table and after a backslash.
@@ -67,25 +48,6 @@ pub fn html(text: &str, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Shortens to so many characters, the last of them `…` where something was cut off.
-pub fn shorten(text: &str, characters_max: usize) -> Cow<'_, str> {
-    if text.chars().nth(characters_max).is_none() {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect())
-}
-
-/// Whether a character acts on what surrounds it, or hides: controls, direction, line separators, invisible signs, tags,
-/// and the code points that XML forbids. Joiners stay: scripts and emoji need them.
-pub fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-            | '\u{e0000}'..='\u{e007f}')
-}
-
 /// What begins a formula or a command in some spreadsheet, with the full-width forms that some fold.
 const FORMULA_SIGNS: [char; 12] = ['=', '+', '-', '@', '%', '|', '＝', '＋', '－', '＠', '％', '｜'];
 
@@ -94,28 +56,11 @@ fn is_plain_number(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn replace(text: &str, by: impl Fn(char) -> char) -> Cow<'_, str> {
-    if text.chars().all(|c| by(c) == c) { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(by).collect()) }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
+    use crate::inert::tests::hostile;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_terminal_shows_that_something_stood_there() {
-        for (text, expected) in [
-            ("plain ü 漢 👩‍🚒", "plain ü 漢 👩‍🚒"),
-            ("\u{1b}[31mred\u{1b}[0m", "�[31mred�[0m"),
-            ("two\r\nlines\tand", "two  lines and"),
-            ("exe\u{202e}gpj.", "exe�gpj."),
-            ("\u{9b}2J\u{7f}\0", "�2J��"),
-            ("", ""),
-        ] {
-            assert_eq!(terminal(text), expected);
-        }
-    }
 
     #[test]
     fn markdown_is_one_code_span() {
@@ -163,29 +108,7 @@ pub(super) mod tests {
         );
     }
 
-    #[test]
-    fn shortened_text_says_so() {
-        assert_eq!(shorten("äöü", 3), "äöü");
-        assert_eq!(shorten("äöüß", 3), "äö…");
-        assert_eq!(shorten("ab", 0), "…");
-    }
-
-    /// Any characters, with those that matter far more often than chance would bring them.
-    pub(in crate::report) fn hostile() -> impl Strategy<Value = String> {
-        let telling = "=+-@%|＝\\`'\"<>&#[]()\t\r\n\u{1b}\u{9b}\u{7f}\u{202e}\u{2066}\u{200f}\u{feff}0a ";
-        let telling: Vec<char> = telling.chars().collect();
-        let one = prop_oneof![3 => proptest::sample::select(telling), 1 => any::<char>()];
-        proptest::collection::vec(one, 0..24).prop_map(|chars| chars.into_iter().collect())
-    }
-
     proptest! {
-        #[test]
-        fn no_text_acts_on_a_terminal(text in hostile()) {
-            let shown = terminal(&text);
-            prop_assert!(!shown.contains(acts), "{shown:?}");
-            prop_assert_eq!(shown.chars().count(), text.chars().count());
-        }
-
         #[test]
         fn no_cell_begins_a_formula(text in hostile()) {
             let cell = csv_cell(&text);

@@ -221,7 +221,7 @@ fn an_error_of_the_items_is_passed_on() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn no_text_changes_the_structure_of_any_format(text in inert::tests::hostile()) {
+    fn no_text_changes_the_structure_of_any_format(text in crate::inert::tests::hostile()) {
         let mut fixture = Fixture::everything();
         for (row, ending) in fixture.rows.iter_mut().zip(&mut fixture.folded.endings) {
             row.event.agent_id = text.as_str().into();

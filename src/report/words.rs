@@ -4,6 +4,8 @@
 
 use crate::engine::Outcome;
 use crate::engine::fact::{Moment, NotCarriedOut, PairedBy, StopReason};
+use crate::tenant::show_duration;
+use std::time::Duration;
 
 /// All outcomes, in the order in which reports count them.
 pub const OUTCOMES: [Outcome; 11] = [
@@ -102,24 +104,21 @@ pub(super) fn not_carried_out(why: NotCarriedOut) -> &'static str {
 
 /// A moment as RFC 3339 in UTC with milliseconds: `2024-06-12T03:00:00.000Z`. Moments beyond the year 9999 are the
 /// last one of it.
-pub(super) fn time(at: Moment) -> String {
+pub fn time(at: Moment) -> String {
     let last = jiff::Timestamp::MAX;
     let milliseconds = i64::try_from(at.0).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(last);
     format!("{at:.3}")
 }
 
-/// A length of time by its two largest units: `850ms`, `12s`, `3m 5s`, `1h 2m`, `4d 0h`.
+/// A length of time by its two largest units, as durations are written everywhere: `850ms`, `12s`, `3m 5s`, `97h 2m`.
 pub(super) fn duration(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1_000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match () {
-        () if days > 0 => format!("{days}d {}h", hours % 24),
-        () if hours > 0 => format!("{hours}h {}m", minutes % 60),
-        () if minutes > 0 => format!("{minutes}m {}s", seconds % 60),
-        () if seconds > 0 || milliseconds == 0 => format!("{seconds}s"),
-        () => format!("{milliseconds}ms"),
-    }
+    let shown_to = match milliseconds {
+        0..1_000 => 1,
+        1_000..3_600_000 => 1_000,
+        3_600_000.. => 60_000,
+    };
+    show_duration(Duration::from_millis(milliseconds / shown_to * shown_to))
 }
 
 /// A number with its noun: `1 item`, `12 items`.
@@ -158,13 +157,13 @@ mod tests {
             (999, "999ms"),
             (1_000, "1s"),
             (59_999, "59s"),
-            (60_000, "1m 0s"),
+            (60_000, "1m"),
             (185_000, "3m 5s"),
             (3_599_999, "59m 59s"),
-            (3_600_000, "1h 0m"),
+            (3_600_000, "1h"),
             (86_399_000, "23h 59m"),
-            (86_400_000, "1d 0h"),
-            (u64::MAX, "213503982334d 14h"),
+            (90_061_000, "25h 1m"),
+            (u64::MAX, "5124095576030h 25m"),
         ];
         for (milliseconds, expected) in cases {
             assert_eq!(duration(milliseconds), expected);

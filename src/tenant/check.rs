@@ -5,10 +5,8 @@
 use super::columns::read_columns;
 use super::file::{ActionFile, AuthFile, FillFile, LimitsFile, PollingFile, StatusesFile, TenantFile, WordsFile};
 use super::{Action, ApiVersion, Auth, FillField, Limits, Name, Polling, RequestType, Statuses, Tenant, Word, fold};
-use crate::problem::{Place, Problem};
-use crate::yaml::{
-    AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written, did_you_mean, listed,
-};
+use crate::problem::{Place, Problem, listed, nearest};
+use crate::yaml::{AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written};
 use std::collections::HashMap;
 
 const REFERENCE: &str =
@@ -150,7 +148,7 @@ fn check_inverse(
     if name == action {
         reader.report(place, format!("`{name}` cannot be its own inverse"));
     } else if !names.contains(name) {
-        let help = match did_you_mean(name, names) {
+        let help = match nearest(name, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the actions of this tenant are {}", listed(names)),
         };

@@ -1,5 +1,6 @@
 //! Names and words: what may be called what, and when two are the same.
 
+use super::Action;
 use crate::yaml::{FromText, Refusal};
 use schemars::{Schema, json_schema};
 
@@ -9,7 +10,13 @@ const ENV_CHARS_MAX: usize = 128;
 
 /// A word as it is compared: without case, spaces, hyphens and underscores.
 pub(crate) fn fold(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
+    word.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+/// The index of the action that an event file means by this word. No two actions of a tenant are alike in that way.
+pub(crate) fn action_by_word(actions: &[Action], word: &str) -> Option<usize> {
+    let word = fold(word);
+    actions.iter().position(|action| fold(&action.name) == word)
 }
 
 /// The name of a tenant, an action, a column mapping or a step.

@@ -1,6 +1,6 @@
 //! Rates and durations as people write them: `300/h`, `100/15m`, `1h 30m`.
 
-use super::Rate;
+use super::{Limits, Rate};
 use crate::yaml::{FromText, Refusal, Written};
 use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
 use schemars::{Schema, json_schema};
@@ -37,9 +37,24 @@ impl Rate {
         u128::from(self.calls) * windows <= u128::from(other.calls)
     }
 
+    /// Its share of a window of that length, rounded up.
+    fn share_of(self, window: Duration) -> u32 {
+        let share = (u128::from(self.calls) * window.as_nanos()).div_ceil(self.window.as_nanos());
+        u32::try_from(share).unwrap_or(u32::MAX)
+    }
+
     /// Whether it allows fewer calls than `other` in the long run.
     pub(crate) fn is_less_than(self, other: Self) -> bool {
         u128::from(self.calls) * other.window.as_nanos() < u128::from(other.calls) * self.window.as_nanos()
+    }
+}
+
+impl Limits {
+    /// The calls that a run may make, what is kept free taken off: at least one in a window. `None` without a limit.
+    pub fn usable_calls(&self) -> Option<Rate> {
+        let Rate { calls, window } = self.requests?;
+        let kept = self.keep_free.map_or(0, |kept| kept.share_of(window));
+        Some(Rate { calls: calls.saturating_sub(kept).max(1), window })
     }
 }
 

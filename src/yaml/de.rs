@@ -4,7 +4,8 @@
 use super::access::{EntryAccess, ItemAccess, KindAccess, OneAccess, SpannedAccess, WordAccess};
 use super::scalar::{Scalar, describe};
 use super::tree::{Entry, Node};
-use super::{Field, Reader, did_you_mean, listed};
+use super::{Field, Reader};
+use crate::problem::{listed, nearest};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Expected, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 use std::fmt;
@@ -149,10 +150,10 @@ impl<'n> NodeDe<'n, '_> {
         for Entry { key, .. } in unknown {
             let message = format!("unknown key `{}`", key.text);
             let hint = self.reader.hints.iter().find(|hint| hint.key == key.text);
-            let help = match (hint, did_you_mean(&key.text, fields)) {
+            let help = match (hint, nearest(&key.text, fields.iter().copied())) {
                 (Some(hint), _) => hint.help.to_owned(),
                 (None, Some(near)) => format!("did you mean `{near}`?"),
-                (None, None) => format!("the keys known here are {}", listed(fields)),
+                (None, None) => format!("the keys known here are {}", listed(fields.iter().copied())),
             };
             self.reader.report_help(key.at.into(), message, help);
         }
@@ -160,13 +161,17 @@ impl<'n> NodeDe<'n, '_> {
     }
 
     fn word<V: Visitor<'n>>(self, words: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        let Node::Scalar { text, .. } = self.node else { return self.expected(&listed(words)) };
+        let Node::Scalar { text, .. } = self.node else { return self.expected(&listed(words.iter().copied())) };
         if let Some(&word) = words.iter().find(|word| **word == *text) {
             return self.settled(visitor.visit_enum(WordAccess(word)));
         }
-        let expected = if words.len() == 1 { listed(words) } else { format!("one of {}", listed(words)) };
+        let expected = if words.len() == 1 {
+            listed(words.iter().copied())
+        } else {
+            format!("one of {}", listed(words.iter().copied()))
+        };
         let message = format!("expected {expected}, found {}", describe(self.node, self.hidden));
-        match did_you_mean(text, words) {
+        match nearest(text, words.iter().copied()) {
             Some(near) => {
                 self.reader.report_help(self.node.at().into(), message, format!("did you mean `{near}`?"));
                 Err(Error::Reported)

@@ -1,31 +1,7 @@
-//! Words for people: near misses, lists of what is known, and what the parser means.
+//! What the parser means, in words for people.
 
 use super::tree::DEPTH_MAX;
 use serde_saphyr::granit_parser::ErrorKind;
-
-/// The candidate that was probably meant, if one is near enough.
-pub(crate) fn did_you_mean<'c, S: AsRef<str>>(word: &str, candidates: &'c [S]) -> Option<&'c str> {
-    /// How alike two words must be, from 0 to 1.
-    const ALIKE_MIN: f64 = 0.87;
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
-    let alike = |candidate: &'c S| {
-        let candidate = candidate.as_ref();
-        (strsim::jaro_winkler(&plain(word), &plain(candidate)), candidate)
-    };
-    let best = candidates.iter().map(alike).filter(|(alike, _)| *alike >= ALIKE_MIN);
-    // Among equals the first: the answer must not depend on chance.
-    best.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, candidate)| candidate)
-}
-
-/// "`a`, `b` and `c`".
-pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
-    match quoted.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
 
 /// What the parser refused, and what to do about it.
 pub(super) fn of_invalid(kind: &ErrorKind) -> (String, Option<&'static str>) {
@@ -59,34 +35,4 @@ pub(super) fn of_invalid(kind: &ErrorKind) -> (String, Option<&'static str>) {
         other => (format!("this is not valid YAML: {other}"), None),
     };
     (what, help)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_misses_are_found_and_far_ones_are_not() {
-        let known = ["base_url", "api_version", "user", "user_id", "event_types"];
-        for (word, meant) in [
-            ("baseurl", Some("base_url")),
-            ("BASE-URL", Some("base_url")),
-            ("api_versoin", Some("api_version")),
-            ("usr", Some("user")),
-            ("event_type", Some("event_types")),
-            ("xyz", None),
-            ("api_token", None),
-            ("", None),
-        ] {
-            assert_eq!(did_you_mean(word, &known), meant, "{word}");
-        }
-    }
-
-    #[test]
-    fn lists_read_as_a_sentence() {
-        assert_eq!(listed::<&str>(&[]), "");
-        assert_eq!(listed(&["a"]), "`a`");
-        assert_eq!(listed(&["a", "b"]), "`a` and `b`");
-        assert_eq!(listed(&["a", "b", "c"]), "`a`, `b` and `c`");
-    }
 }

@@ -1,12 +1,11 @@
 //! Real sockets on loopback: what servers and networks do to a call, and how often the server saw it.
 
 use super::*;
+use crate::api::tests::{action, item, tenant};
 use crate::api::{Api, TokenSource};
-use crate::engine::call::ItemBody;
 use crate::engine::call::{ActReply, PollReply, Reply, ReplyBody};
 use crate::engine::fact::NotCarriedOut;
 use crate::plan::PlannedTenant;
-use crate::tenant::{Action, ApiVersion, Auth, EventType, RequestType};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -109,14 +108,7 @@ const PATIENT: Duration = Duration::from_secs(30);
 const HURRIED: Duration = Duration::from_millis(300);
 
 fn limits(time_max: Duration) -> Limits {
-    Limits {
-        requests: None,
-        keep_free: None,
-        concurrency: 2,
-        batch_size: 50,
-        act_timeout: time_max,
-        poll_timeout: time_max,
-    }
+    Limits { act_timeout: time_max, poll_timeout: time_max, ..Limits::default() }
 }
 
 fn api(base_url: &str) -> Api {
@@ -128,41 +120,12 @@ fn hurried_api(base_url: &str) -> Api {
 }
 
 fn api_over(base_url: &str, http: Http) -> Api {
-    let tenant = PlannedTenant {
-        name: "prod".to_owned(),
-        base_url: base_url.to_owned(),
-        api_version: ApiVersion::V1,
-        user: "jdoe\r\nX-Evil: 1".to_owned(),
-        user_id: "u".to_owned(),
-        auth: Auth::TokenEnv("QUELL_TOKEN".to_owned()),
-        simulated: false,
-    };
+    let tenant = PlannedTenant { base_url: base_url.to_owned(), user: "jdoe\r\nX-Evil: 1".to_owned(), ..tenant() };
     Api::new(&tenant, TokenSource::Given(TOKEN.into()), http).unwrap()
 }
 
-fn action() -> Action {
-    Action {
-        name: "kill".to_owned(),
-        id: 3,
-        event_types: vec![EventType::Process],
-        reversible: false,
-        inverse: None,
-        repeat_safe: false,
-        fill: vec![],
-        request_type: RequestType::ActivityLog,
-        shown_as: vec![],
-    }
-}
-
 async fn full_act(api: &Api) -> Reply {
-    let item = ItemBody {
-        agent_id: "a".into(),
-        event_id: "e".into(),
-        event_type: EventType::Process,
-        pid: 7,
-        unique_id: "u".into(),
-    };
-    api.act(&action(), &[item], "why\r\nX-Evil: 2").await
+    api.act(&action(), &[item()], "why\r\nX-Evil: 2").await
 }
 
 async fn act(api: &Api) -> ActReply {

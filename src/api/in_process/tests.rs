@@ -1,12 +1,12 @@
 //! The router in the place of the network, under virtual time.
 
 use super::*;
+use crate::api::tests::{action, item, tenant};
 use crate::api::{Api, TokenSource};
-use crate::engine::call::ItemBody;
 use crate::engine::call::{ActReply, PollReply, ReplyBody};
 use crate::engine::fact::NotCarriedOut;
 use crate::plan::PlannedTenant;
-use crate::tenant::{Action, ApiVersion, Auth, EventType, RequestType};
+use crate::tenant::ApiVersion;
 use axum::extract::{Path, Query};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -17,31 +17,6 @@ use std::collections::HashMap;
 #[derive(Clone)]
 struct Cut {
     carried_out: bool,
-}
-
-fn limits() -> Limits {
-    Limits {
-        requests: None,
-        keep_free: None,
-        concurrency: 2,
-        batch_size: 50,
-        act_timeout: Duration::from_secs(120),
-        poll_timeout: Duration::from_secs(20),
-    }
-}
-
-fn action() -> Action {
-    Action {
-        name: "kill".to_owned(),
-        id: 3,
-        event_types: vec![EventType::Process],
-        reversible: false,
-        inverse: None,
-        repeat_safe: false,
-        fill: vec![],
-        request_type: RequestType::ActivityLog,
-        shown_as: vec![],
-    }
 }
 
 /// Does what the comment says.
@@ -66,16 +41,13 @@ fn api() -> Api {
         .route("/ioc/remediation-actions/performAction", post(perform))
         .route("/ioc/remediation-actions/activityLog/{id}", get(detail));
     let tenant = PlannedTenant {
-        name: "sim".to_owned(),
         base_url: "http://simulator".to_owned(),
         api_version: ApiVersion::Unversioned,
-        user: "jdoe".to_owned(),
-        user_id: "u".to_owned(),
-        auth: Auth::TokenEnv("QUELL_TOKEN".to_owned()),
         simulated: true,
+        ..tenant()
     };
     let cut: CutConnection = |extensions| extensions.get::<Cut>().map(|cut| cut.carried_out);
-    Api::new(&tenant, TokenSource::Given("tok".into()), InProcess::new(router, &limits(), cut)).unwrap()
+    Api::new(&tenant, TokenSource::Given("tok".into()), InProcess::new(router, &Limits::default(), cut)).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,16 +67,9 @@ async fn acts() {
             },
         ),
     ];
-    let item = ItemBody {
-        agent_id: "a".into(),
-        event_id: "e".into(),
-        event_type: EventType::Process,
-        pid: 7,
-        unique_id: "u".into(),
-    };
     for (comment, expected) in table {
         let begun = tokio::time::Instant::now();
-        let reply = api().act(&action(), std::slice::from_ref(&item), comment).await;
+        let reply = api().act(&action(), &[item()], comment).await;
         assert_eq!(reply.body, ReplyBody::Act(expected), "{comment}");
         let slept = if comment == "sleep" { 120 } else { 0 };
         assert_eq!(begun.elapsed().as_secs(), slept, "{comment}");

@@ -66,17 +66,7 @@ fn playbook() -> Playbook {
 }
 
 fn tenant() -> Tenant {
-    let action = |name: &str, id, kind, reversible| Action {
-        name: name.into(),
-        id,
-        event_types: vec![kind],
-        reversible,
-        inverse: None,
-        repeat_safe: false,
-        fill: Vec::new(),
-        request_type: RequestType::ActivityLog,
-        shown_as: Vec::new(),
-    };
+    let action = |name: &str, id, kind, reversible| Action { reversible, ..Action::plain(name, id, kind) };
     let hour = |calls| Some(Rate { calls, window: Duration::from_secs(3600) });
     Tenant {
         name: "prod-eu".into(),
@@ -95,21 +85,8 @@ fn tenant() -> Tenant {
             failed: vec!["failed".into()],
             pending: vec!["queued".into()],
         },
-        limits: Limits {
-            requests: hour(300),
-            keep_free: hour(60),
-            concurrency: 2,
-            batch_size: 50,
-            act_timeout: Duration::from_secs(120),
-            poll_timeout: Duration::from_secs(20),
-        },
-        polling: Polling {
-            first_after: Duration::from_secs(15),
-            interval: Duration::from_secs(30),
-            interval_max: Duration::from_secs(600),
-            deadline: Duration::from_secs(4 * 3600),
-            not_found_grace: Duration::from_secs(120),
-        },
+        limits: Limits { keep_free: hour(60), ..Limits::default() },
+        polling: Polling::default(),
         columns: Vec::new(),
     }
 }
@@ -213,7 +190,7 @@ fn a_rows_own_action_picks_the_step_whatever_its_spelling() {
     assert_eq!(
         without,
         [
-            "2: no step selects it: quarantine-file is not the row's action \"release_file\"",
+            "2: no step selects it: quarantine-file is not the row's action `release_file`",
             "4: no step selects it: event type PROCESS, quarantine-file takes FILE",
         ]
     );
@@ -235,7 +212,7 @@ fn no_action_at_all_is_a_problem() {
     assert_eq!(
         said(ad_hoc(AdHoc::default(), events(&["FILE a f1 - {}"]), false)),
         ["--action:0:0: nothing says which action to take: no row has a known one | \
-            pass --action NAME; prod-eu has kill-process, quarantine-file, release-file"]
+            give --action NAME; the tenant prod-eu has `kill-process`, `quarantine-file` and `release-file`"]
     );
 }
 
@@ -244,15 +221,17 @@ fn an_unknown_word_in_the_action_column_is_a_bad_row() {
     let lines = ["FILE a f1 quarantine-file {}", "FILE a f2 erase {}"];
     assert_eq!(
         said(ad_hoc(AdHoc::default(), events(&lines), false)),
-        ["hits.csv:3:0: row 2: there is no action \"erase\"; there are kill-process, quarantine-file, release-file | \
-            --partial-input leaves such rows out and says so"]
+        [
+            "hits.csv:3:0: row 2: there is no action `erase`; the tenant has `kill-process`, `quarantine-file` and `release-file` | \
+            --partial-input leaves such rows out and says so"
+        ]
     );
     let plan = ad_hoc(AdHoc::default(), events(&lines), true).expect("partial input is allowed");
     let (items, without) = outline(&plan);
     assert_eq!(items, "1/quarantine-file@0");
     assert_eq!(
         without,
-        ["2: refused: there is no action \"erase\"; there are kill-process, quarantine-file, release-file"]
+        ["2: refused: there is no action `erase`; the tenant has `kill-process`, `quarantine-file` and `release-file`"]
     );
 }
 
@@ -314,19 +293,19 @@ fn all_problems_come_in_one_pass_each_at_its_place() {
     assert_eq!(
         said(result),
         [
-            "playbooks/contain.yaml:0:0: there is no variable \"tickets\" | did you mean ticket?",
-            "playbooks/contain.yaml:3:8: the variable \"ticket\" has no value | pass --var ticket=VALUE",
-            "playbooks/contain.yaml:4:11: the comment cannot be made: Field `tikcet` is not defined | \
-                a comment may use vars.level, vars.ticket",
-            "playbooks/contain.yaml:3:52: batch_size: 100 is more than the tenant's 50 | \
+            "--var tickets:0:0: there is no variable `tickets` | did you mean `ticket`?",
+            "playbooks/contain.yaml:3:8: the variable `ticket` has no value | give --var ticket=VALUE",
+            "playbooks/contain.yaml:4:11: the comment cannot be made: field `tikcet` is not defined | \
+                a comment may use `{{ vars.level }}` and `{{ vars.ticket }}`",
+            "playbooks/contain.yaml:3:52: `batch_size` (100) is more than the tenant's 50 | \
                 a playbook may only tighten what the tenant allows",
-            "playbooks/contain.yaml:3:52: first_after: 1s is shorter than the tenant's 15s | \
+            "playbooks/contain.yaml:3:52: `first_after` (1s) is shorter than the tenant's 15s | \
                 a playbook may only tighten what the tenant allows",
-            "playbooks/contain.yaml:2:7: this playbook is for the tenant \"test-us\", not for \"prod-eu\"",
-            "playbooks/contain.yaml:6:26: there is no action \"kil-process\" | \
-                did you mean kill-process? prod-eu has kill-process, quarantine-file, release-file",
-            "playbooks/contain.yaml:6:47: no event has a column \"verdikt\" | did you mean verdict?",
-            "playbooks/contain.yaml:7:61: no event has a column \"score\" | \
+            "playbooks/contain.yaml:2:7: this playbook is for the tenant `test-us`, not for `prod-eu`",
+            "playbooks/contain.yaml:6:26: there is no action `kil-process` | \
+                did you mean `kill-process`? the tenant prod-eu has `kill-process`, `quarantine-file` and `release-file`",
+            "playbooks/contain.yaml:6:47: no event has a column `verdikt` | did you mean `verdict`?",
+            "playbooks/contain.yaml:7:61: no event has a column `score` | \
                 the events have agent_id, event_id, event_type, pid, unique_id, verdict",
         ]
     );
@@ -338,7 +317,7 @@ fn a_column_that_no_row_has_is_a_problem_and_one_that_some_lack_is_null() {
     let lines = [r#"FILE a f1 - {"Verdict":"BAD"}"#, r#"FILE a f2 - {"score":9}"#];
     assert_eq!(
         said(ad_hoc(filtered("pid == 0 && verdict_ == 'BAD'"), events(&lines), true)),
-        ["--where:1:13: no event has a column \"verdict_\" | did you mean verdict?"]
+        ["--where:1:13: no event has a column `verdict_` | did you mean `verdict`?"]
     );
     let plan = ad_hoc(filtered("verdict == null || verdict == 'OK'"), events(&lines), false).expect("a plan");
     assert_eq!(outline(&plan).0, "2/quarantine-file@0");
@@ -410,7 +389,7 @@ fn a_comment_is_short_plain_and_made_of_known_variables() {
         ("x".repeat(401), "the comment has 401 characters, at most 400 are sent"),
         ("a\u{1b}b".into(), "the comment contains the control character U+001B"),
         ("{% for i in range(end=9) %}x{% endfor %}".into(), "a comment has no statements"),
-        ("{{ vars.tick }}".into(), "the comment cannot be made: Field `tick` is not defined"),
+        ("{{ vars.tick }}".into(), "the comment cannot be made: field `tick` is not defined"),
         ("{{ range(end=1000000000) }}".into(), "the comment cannot be made: a comment cannot count"),
     ];
     for (template, expected) in errors {
@@ -431,9 +410,9 @@ fn limits_and_polling_are_only_tightened() {
     };
     assert_eq!(requests(rate(200, 3600)), Ok(Some(rate(200, 3600))));
     assert_eq!(requests(rate(200, 7200)), Ok(Some(rate(200, 7200))));
-    assert_eq!(requests(rate(400, 7200)), Err("requests: 400/2h can exceed the tenant's 300/h".into()));
-    assert_eq!(requests(rate(1, 1)), Err("requests: 1/s can exceed the tenant's 300/h".into()));
-    assert_eq!(requests(rate(60, 3600)), Err("keep_free leaves no call for this run".into()));
+    assert_eq!(requests(rate(400, 7200)), Err("`requests` (400/2h) may exceed the tenant's 300/h".into()));
+    assert_eq!(requests(rate(1, 1)), Err("`requests` (1/s) may exceed the tenant's 300/h".into()));
+    assert_eq!(requests(rate(60, 3600)), Err("keeping 60/h free leaves nothing of 60/h".into()));
 
     let mut tight = playbook();
     tight.limits.batch_size = Some(Spanned { value: 10, place: Place::default() });

@@ -2,6 +2,7 @@
 //! patterns, makes its comparisons strict, and refuses what could cost more than the row is long.
 
 use super::{ColumnUse, FilterError};
+use crate::problem::{listed, nearest};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel::{IdedExpr as Expression, common::types::CelString};
 use std::collections::BTreeMap;
@@ -166,10 +167,10 @@ impl Walk<'_> {
             Some(text) => Expr::Literal(LiteralValue::String(CelString::from(text.clone()))),
             None => {
                 let help = match nearest(name, self.vars.keys().map(String::as_str)) {
-                    Some(near) => format!("did you mean vars.{near}?"),
+                    Some(near) => format!("did you mean `vars.{near}`?"),
                     None => "declare it under the playbook's `vars`".into(),
                 };
-                self.wrong(id, format!("there is no variable {name:?}"), Some(help));
+                self.wrong(id, format!("there is no variable `{name}`"), Some(help));
                 Expr::Unspecified
             }
         }
@@ -199,15 +200,12 @@ impl Walk<'_> {
         let name = call.func_name.as_str();
         let Some((_, free, method)) = FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
             let help = match nearest(name, FUNCTIONS.iter().map(|(known, ..)| *known)) {
-                Some(near) => format!("did you mean {near}?"),
+                Some(near) => format!("did you mean `{near}`?"),
                 None => {
-                    format!(
-                        "filters know {}",
-                        FUNCTIONS.iter().map(|(known, ..)| *known).collect::<Vec<_>>().join(", ")
-                    )
+                    format!("filters know {}", listed(FUNCTIONS.iter().map(|(known, ..)| *known)))
                 }
             };
-            self.wrong(id, format!("there is no function {name:?}"), Some(help));
+            self.wrong(id, format!("there is no function `{name}`"), Some(help));
             return None;
         };
         let (arities, form) = if call.target.is_some() { (*method, "value.") } else { (*free, "") };
@@ -290,17 +288,4 @@ impl Walk<'_> {
 fn mentions_column(range: &Expression, bound: &[String]) -> bool {
     let references = range.references();
     references.variables().iter().any(|name| !bound.iter().any(|bound| bound == name))
-}
-
-/// The name that `wrong` was most likely meant to be.
-pub(crate) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    names
-        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        // The first of several equally near names, so that the help does not depend on the order of a sort.
-        .fold(None, |best: Option<(f64, &str)>, next| match best {
-            Some(best) if best.0 >= next.0 => Some(best),
-            _ => Some(next),
-        })
-        .map(|(_, name)| name)
 }

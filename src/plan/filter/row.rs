@@ -1,7 +1,7 @@
 //! One event as a filter sees it: only the columns that filters name are taken out of its text.
 
 use super::{BUILT_IN, ColumnUse, Filter, value_of};
-use crate::events::Event;
+use crate::events::{Event, snake_case};
 use cel::common::types::{CelInt, CelNull, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -168,26 +168,8 @@ impl<'e> Visitor<'e> for Fields<'_, 'e> {
 }
 
 /// A text that is borrowed where it has no escapes.
-struct Text<'e>(Cow<'e, str>);
-
-impl<'e> serde::Deserialize<'e> for Text<'e> {
-    fn deserialize<D: Deserializer<'e>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Seen;
-        impl<'e> Visitor<'e> for Seen {
-            type Value = Text<'e>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_borrowed_str<E>(self, text: &'e str) -> Result<Text<'e>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'e>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Seen)
-    }
-}
+#[derive(serde::Deserialize)]
+struct Text<'e>(#[serde(borrow)] Cow<'e, str>);
 
 impl<'e> serde::Deserialize<'e> for Cell<'e> {
     fn deserialize<D: Deserializer<'e>>(deserializer: D) -> Result<Self, D::Error> {
@@ -206,31 +188,4 @@ impl<'e> serde::Deserialize<'e> for Cell<'e> {
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
-}
-
-/// A column's name as filters write it: `Agent ID` is `agent_id`, `threatName` is `threat_name`.
-pub(super) fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    let letters: Vec<char> = name.chars().collect();
-    for (index, letter) in letters.iter().copied().enumerate() {
-        if !letter.is_alphanumeric() {
-            if !snake.is_empty() && !snake.ends_with('_') {
-                snake.push('_');
-            }
-            continue;
-        }
-        let before = index.checked_sub(1).and_then(|before| letters.get(before));
-        let after = letters.get(index + 1);
-        let word_begins = letter.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase()
-                    || before.is_numeric()
-                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
-            });
-        if word_begins && !snake.ends_with('_') {
-            snake.push('_');
-        }
-        snake.extend(letter.to_lowercase());
-    }
-    snake.trim_end_matches('_').to_owned()
 }

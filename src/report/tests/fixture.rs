@@ -7,7 +7,7 @@ use crate::plan::{ItemRow, PlanHeader, PlannedReport, PlannedStep, PlannedTenant
 use crate::playbook::ReportFormat;
 use crate::report::{Folded, Outcomes, ReportError, Source, Visitor, fold, write};
 use crate::run::RunMeta;
-use crate::tenant::{Action, ApiVersion, Auth, EventType, Limits, Polling, RequestType, Statuses};
+use crate::tenant::{Action, ApiVersion, Auth, EventType, Limits, Polling, Statuses};
 use std::time::Duration;
 
 /// 2024-06-12, three in the morning.
@@ -29,21 +29,8 @@ pub(in crate::report) fn header() -> PlanHeader {
             simulated: false,
         },
         steps: vec![step("kill", "kill-process", 2), step("quarantine", "quarantine-file", 3)],
-        limits: Limits {
-            requests: None,
-            keep_free: None,
-            concurrency: 2,
-            batch_size: 50,
-            act_timeout: Duration::from_secs(120),
-            poll_timeout: Duration::from_secs(20),
-        },
-        polling: Polling {
-            first_after: Duration::from_secs(15),
-            interval: Duration::from_secs(30),
-            interval_max: Duration::from_secs(600),
-            deadline: Duration::from_secs(3_600),
-            not_found_grace: Duration::from_secs(120),
-        },
+        limits: Limits { requests: None, ..Limits::default() },
+        polling: Polling { deadline: Duration::from_secs(3_600), ..Polling::default() },
         statuses: Statuses { succeeded: vec![], failed: vec![], pending: vec![] },
         sources: vec!["hits.csv".to_owned(), "more.json".to_owned()],
         rows: 12,
@@ -53,17 +40,7 @@ pub(in crate::report) fn header() -> PlanHeader {
 }
 
 fn step(name: &str, action: &str, id: i64) -> PlannedStep {
-    let action = Action {
-        name: action.to_owned(),
-        id,
-        event_types: vec![EventType::File],
-        reversible: false,
-        inverse: None,
-        repeat_safe: false,
-        fill: vec![],
-        request_type: RequestType::ActivityLog,
-        shown_as: vec![],
-    };
+    let action = Action::plain(action, id, EventType::File);
     PlannedStep { name: name.to_owned(), action, filter: None }
 }
 
