@@ -95,7 +95,7 @@ impl Failure {
         match self {
             Self::Problems(_) | Self::Usage(_) => ExitCode::Invalid,
             Self::Held(_) | Self::Store(StoreError::Held { .. }) => ExitCode::Held,
-            Self::Store(StoreError::NoRun(_)) => ExitCode::Invalid,
+            Self::Store(StoreError::NoRun(_) | StoreError::Ambiguous { .. }) => ExitCode::Invalid,
             Self::Store(_) | Self::Report(_) | Self::Driver(DriverError::Store { .. }) => ExitCode::Store,
             Self::Token(_) | Self::Api(_) => ExitCode::Unreachable,
             Self::Driver(DriverError::Illegal(_)) | Self::Bug(_) => ExitCode::Bug,
