@@ -184,12 +184,12 @@ impl Engine {
     ) -> Result<(), Illegal> {
         match body {
             ActReply::Accepted { ids } => {
-                self.all_is_well(token);
+                self.acting_works(token);
                 self.note(record, What::Accepted { batch, ids })?;
                 self.rule(batch, record)
             }
             ActReply::Rejected { status, message } => {
-                self.all_is_well(token);
+                self.acting_works(token);
                 self.note(record, What::Rejected { batch, status, message })?;
                 self.bar_after(batch, record)
             }
@@ -397,10 +397,15 @@ impl Engine {
         self.note(record, What::Stopping { why })
     }
 
-    fn all_is_well(&mut self, token: u32) {
-        self.limiter.cleared();
+    /// An act was answered. Polls that work say nothing of this: a server may read well and fail every act.
+    fn acting_works(&mut self, token: u32) {
         self.not_sent_in_a_row = 0;
         self.unanswered_in_a_row = 0;
+        self.all_is_well(token);
+    }
+
+    fn all_is_well(&mut self, token: u32) {
+        self.limiter.cleared();
         if self.token_refused.is_some_and(|refused| token > refused) {
             self.token_refused = None;
         }

@@ -201,22 +201,29 @@ pub fn wall_clock() -> Moment {
     Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
 }
 
-/// The moments from which the calls of earlier processes age. A block was spent by the time the next one was reserved;
-/// the last one may have been spent until now.
+/// The moments from which the calls of earlier processes age.
 pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
     let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
-    let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
-    let charges = journal.charges_since(Moment(now.0.saturating_sub(window)))?;
-    Ok(ageing(&charges, now))
+    let window = millis(rate.window);
+    // A block may have been reserved long before its last call was made, so all of them are looked at.
+    let mut spent = ageing(&journal.charges_since(Moment(0))?, now, millis(header.limits.act_timeout));
+    spent.retain(|until| until.0 + window >= now.0);
+    Ok(spent)
 }
 
-fn ageing(charges: &[Charge], now: Moment) -> Vec<Moment> {
+/// A block was spent before the next one was reserved, and the last of its calls reached the API no later than a call
+/// may take after that; the last block may have been spent until now.
+fn ageing(charges: &[Charge], now: Moment, call_max_ms: u64) -> Vec<Moment> {
     let mut spent = Vec::new();
     for (place, charge) in charges.iter().enumerate() {
-        let until = charges.get(place + 1).map_or(now, |next| next.at).min(now);
+        let until = charges.get(place + 1).map_or(now, |next| Moment(next.at.0 + call_max_ms)).min(now);
         spent.extend(std::iter::repeat_n(until, charge.calls as usize));
     }
     spent
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
 fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
@@ -284,8 +291,9 @@ mod tests {
     #[test]
     fn reserved_blocks_age_from_the_latest_moment_they_may_have_been_spent_at() {
         let charges = [Charge { at: Moment(10), calls: 2 }, Charge { at: Moment(50), calls: 1 }];
-        assert_eq!(ageing(&charges, Moment(90)), [Moment(50), Moment(50), Moment(90)]);
-        assert_eq!(ageing(&charges, Moment(20)), [Moment(20), Moment(20), Moment(20)]);
-        assert!(ageing(&[], Moment(1)).is_empty());
+        assert_eq!(ageing(&charges, Moment(90), 5), [Moment(55), Moment(55), Moment(90)]);
+        assert_eq!(ageing(&charges, Moment(52), 5), [Moment(52), Moment(52), Moment(52)]);
+        assert_eq!(ageing(&charges, Moment(20), 5), [Moment(20), Moment(20), Moment(20)]);
+        assert!(ageing(&[], Moment(1), 5).is_empty());
     }
 }

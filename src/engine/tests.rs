@@ -339,6 +339,24 @@ fn a_storm_of_unanswered_acts_stops_acting_and_leaves_the_rest_unsent() {
     assert_eq!(world.last(), &What::Ended { complete: false });
 }
 
+/// Polls that are answered in between say nothing of acts.
+#[test]
+fn acts_that_are_left_unanswered_stop_acting_though_polls_work() {
+    let act = |batch: u32, ids: &[String]| match batch {
+        1 => ActReply::Accepted { ids: ids.to_vec() },
+        _ => ActReply::Unreadable { message: "503".into() },
+    };
+    let mut header = header(1, 1);
+    header.limits.concurrency = 1;
+    header.limits.requests = Some(Rate { calls: 1, window: secs(4) });
+    let mut world = World::new(header, &on_own_agents(9), Model { act: Box::new(act), ..Model::default() });
+    let progress = world.finish();
+    let polls_between =
+        world.started.iter().skip(1).take(3).filter(|(_, call)| matches!(call.what, CallWhat::Poll { .. })).count();
+    assert_eq!((progress.posts, progress.unclear, progress.succeeded), (3, 2, 1));
+    assert!(polls_between > 0, "a poll was answered between the acts");
+}
+
 #[test]
 fn an_api_that_cannot_be_reached_ends_the_run_with_everything_unsent() {
     let act = |_: u32, _: &[String]| ActReply::NotCarriedOut { why: NotCarriedOut::NotSent, message: "refused".into() };

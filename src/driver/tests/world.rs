@@ -231,7 +231,7 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
     let tenant = crate::tenant::read("tenant.yaml", &yaml).expect("the simulator's tenant can be read");
     let step = |action: &str| PlannedStep {
         name: action.to_owned(),
-        action: tenant.action(action).expect("a known action").clone(),
+        action: tenant.actions.iter().find(|known| known.name == action).expect("a known action").clone(),
         filter: None,
     };
     PlanHeader {
