@@ -56,14 +56,18 @@ fn nightly() -> [Job; 4] {
 #[test]
 fn a_nightly_job_fails_exactly_when_somebody_has_to_do_something() {
     for job in nightly() {
-        for (resume, run) in (0..=9).map(|run| (0, run)).chain((1..=9).map(|resume| (resume, 0))) {
+        let pairs = (0..=9).map(|run| (0, run)).chain((1..=9).map(|resume| (resume, 0)));
+        for (resume, run) in pairs.chain([(4, 5), (4, 9), (9, 4), (9, 9)]) {
             let codes = [("CODE_resume", resume.to_string()), ("CODE_run", run.to_string())];
             let (ended, calls) = job.carry_out(&codes);
-            // A resumed run that is finished, with whatever outcomes, does not keep the night's own from running.
+            // A resumed run that is finished, with whatever outcomes, does not keep the night's own from running; but
+            // what failed in it is not forgotten.
             let resumed = matches!(resume, 0 | 4 | 9);
-            let expected = match if resumed { run } else { resume } {
-                0 | 9 => 0,
-                code => code,
+            let expected = match (resume, run) {
+                (4, 0 | 9) => 4,
+                (0 | 9, 0 | 9) => 0,
+                (0 | 4 | 9, run) => run,
+                (resume, _) => resume,
             };
             assert_eq!(ended, expected, "{}: resume ends with {resume}, run with {run}", job.name);
             let expected: &[&str] = if resumed { &["resume", "run"] } else { &["resume"] };
