@@ -1,6 +1,6 @@
 //! YAML with places: text becomes a tree of located nodes, the tree becomes types, and every problem is found at once.
 //!
-//! A [`Reader`] reads ordinary serde structs whose fields are [`Field`]s: a field that cannot be read is reported where
+//! A `Reader` reads ordinary serde structs whose fields are `Field`s: a field that cannot be read is reported where
 //! it stands and reading goes on, so one pass finds all problems of a file, and what could be read can still be
 //! checked. Unknown and repeated keys are always problems, whatever the struct says. It refuses YAML's surprises
 //! (aliases, tags, merge keys, `yes` for true, numbers for text) and decides nothing about what the values mean.
@@ -124,9 +124,17 @@ impl<'a> Reader<'a> {
 
     /// The value, unless there is a problem: then all of them, by place.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        match self.conclude(value) {
+            (Some(value), problems) if problems.is_empty() => Ok(value),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// What could be read of the value, and all problems by place; one of the two is there.
+    pub(crate) fn conclude<T>(self, value: Option<T>) -> (Option<T>, Vec<Problem>) {
         let mut reports = self.reports.into_inner();
         match value {
-            Some(value) if reports.is_empty() => return Ok(value),
+            Some(_) if reports.is_empty() => return (value, Vec::new()),
             None if reports.is_empty() => {
                 reports.push(Report {
                     place: Place::default(),
@@ -150,7 +158,7 @@ impl<'a> Reader<'a> {
             let place = problems.last().map(|last| last.place).unwrap_or_default();
             problems.push(Problem::new(self.file.clone(), place, format!("and {more} more problems in this file")));
         }
-        Err(problems)
+        (value, problems)
     }
 
     fn report_whole_file(&self, message: String, help: &str) {

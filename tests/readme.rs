@@ -160,7 +160,10 @@ fn read(document: &str) -> String {
 /// All Markdown of the repository's top and of `docs`, by path from the root.
 fn documents() -> Vec<String> {
     let mut found = Vec::new();
-    let mut add = |path: &Path| found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+    let mut add = |path: &Path| {
+        let name = path.strip_prefix(root()).ok().and_then(Path::to_str);
+        found.push(name.expect("documents stand below the root").to_owned());
+    };
     for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"] {
         add(&root().join(name));
     }
@@ -170,8 +173,8 @@ fn documents() -> Vec<String> {
 }
 
 fn gather(folder: &Path, ending: &str, found: &mut dyn FnMut(&Path)) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a folder of ours") {
+        let path = entry.expect("an entry of it").path();
         if path.is_dir() {
             gather(&path, ending, found);
         } else if path.extension().is_some_and(|e| e == ending) {
@@ -183,13 +186,14 @@ fn gather(folder: &Path, ending: &str, found: &mut dyn FnMut(&Path)) {
 /// Fenced blocks of a language.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
 }
 
 /// README's YAML blocks: name, which is the comment on their first line, and text.
 fn yaml_blocks() -> Vec<(String, String)> {
     let readme = read("README.md");
-    let name = |block: &str| block.lines().next().unwrap().strip_prefix("# ").expect("a name first").to_owned();
+    let name =
+        |block: &str| block.strip_prefix("# ").and_then(|block| block.lines().next()).expect("a name first").to_owned();
     blocks(&readme, "yaml").into_iter().map(|block| (name(block), block.to_owned())).collect()
 }
 
@@ -231,6 +235,8 @@ fn commands(text: &str) -> Vec<String> {
     let in_blocks = ["sh", "console"].into_iter().flat_map(|language| blocks(text, language)).flat_map(str::lines);
     let outside = text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2));
     let ours = |line: &str| {
+        // Code in a sentence may go on in the next line.
+        let line = line.replace('\n', " ");
         let line = line.trim().trim_start_matches("$ ");
         let ours = match line.strip_prefix("cargo run ") {
             Some(rest) => rest.split_once("-- ").map(|(_, rest)| format!("quell {rest}")),
@@ -264,9 +270,9 @@ fn words_of(command: &str) -> Vec<String> {
 fn quell(folder: &Path, words: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
     command.current_dir(folder).env("QUELL_STATE_DIR", folder.join("state")).env_remove("QUELL_TENANT");
-    let output = command.args(words).output().unwrap();
+    let output = command.args(words).output().expect("the binary runs");
     let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(said).unwrap())
+    (output.status.code(), String::from_utf8(said).expect("it writes UTF-8"))
 }
 
 /// Without what differs from run to run: names of runs, times, and how often was polled meanwhile.
@@ -278,7 +284,7 @@ fn masked(text: &str) -> String {
         (r"took      .*, from", "took SOME, from"),
         (r"\d+ polls?, \d", "N polls, N"),
     ] {
-        text = Regex::new(pattern).unwrap().replace_all(&text, by).into_owned();
+        text = Regex::new(pattern).expect("written here").replace_all(&text, by).into_owned();
     }
     text.trim_end().to_owned()
 }

@@ -1,6 +1,6 @@
 //! `quell check`: every problem of all playbooks and tenants in one pass. It reads no events and opens no connection.
 
-use super::inputs::{is_yaml, read_tenant, read_yaml, search_tenant};
+use super::inputs::{against_tenant, is_yaml, read_tenant, read_yaml, search_tenant};
 use super::say;
 use crate::error::{ExitCode, Failure};
 use crate::playbook;
@@ -67,20 +67,16 @@ fn check(file: &Path, given: Option<&Tenant>, problems: &mut Vec<Problem>) -> Re
         read_tenant(file, problems)?;
         return Ok(());
     }
-    let playbook = match playbook::read(file, &text) {
-        Ok(playbook) => playbook,
-        Err(more) => {
-            problems.extend(more);
-            return Ok(());
-        }
-    };
+    let (playbook, more) = playbook::examine(file, &text);
+    problems.extend(more);
+    let Some(playbook) = playbook else { return Ok(()) };
     let named = playbook.tenant.as_ref().and_then(|name| search_tenant(file, &name.value));
     let of_its_own = match (given, named) {
         (None, Some(found)) => read_tenant(&found, problems)?,
         _ => None,
     };
     if let Some(tenant) = given.or(of_its_own.as_ref()) {
-        problems.extend(crate::plan::check(&playbook, tenant));
+        problems.extend(against_tenant(&playbook, tenant));
     }
     Ok(())
 }

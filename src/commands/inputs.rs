@@ -37,13 +37,21 @@ pub fn is_yaml(file: &Path) -> bool {
 fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
     refuse_what_is_for_events(selection)?;
     let text = read_yaml(&selection.file)?;
-    let mut problems = Vec::new();
-    let playbook = keep(playbook::read(&selection.file, &text), &mut problems);
-    let asked = playbook.as_ref().and_then(|playbook| playbook.tenant.as_ref().map(|name| name.value.as_str()));
-    let located = find_tenant(selection, playbook.as_ref().map(|_| asked), simulate, &mut problems)?;
+    let (playbook, mut problems) = playbook::examine(&selection.file, &text);
+    let asked = playbook.as_ref().map(|playbook| playbook.tenant.as_ref().map(|name| name.value.as_str()));
+    let whole = problems.is_empty();
+    let located = match find_tenant(selection, asked, simulate, &mut problems) {
+        Ok(located) => located,
+        Err(_) if !whole => return Err(Failure::Problems(problems)),
+        Err(failure) => return Err(failure),
+    };
     let (Some(mut playbook), Some((tenant, simulator))) = (playbook, located) else {
         return Err(Failure::Problems(problems));
     };
+    if !whole {
+        problems.extend(against_tenant(&playbook, &tenant));
+        return Err(Failure::Problems(problems));
+    }
     if simulate {
         // The simulator's own limits and polling are far quicker than any tenant's: tightening makes no sense there.
         playbook.limits = LimitsPatch::default();
@@ -181,6 +189,19 @@ fn read_playbook_events(
         return Err(vec![problem]);
     }
     events::read(&events::Request { sources, partial: selection.partial_input })
+}
+
+/// What stands against a playbook with this tenant, before any event is read.
+pub fn against_tenant(playbook: &Playbook, tenant: &Tenant) -> Vec<Problem> {
+    let mut problems = plan::check(playbook, tenant);
+    for choice in playbook.events.iter().filter_map(|source| source.columns.as_ref()) {
+        if let ColumnsChoice::Named(name) = &choice.value
+            && !tenant.columns.iter().any(|(known, _)| known == name)
+        {
+            problems.push(no_such_columns(playbook, choice.place, name, tenant));
+        }
+    }
+    problems
 }
 
 fn no_such_columns(playbook: &Playbook, place: Place, name: &str, tenant: &Tenant) -> Problem {

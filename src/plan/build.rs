@@ -105,7 +105,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         limits,
         polling,
         statuses: tenant.statuses.clone(),
-        sources,
+        sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
         rows,
         reports,
         digest: String::new(),
@@ -191,6 +191,15 @@ fn planned_tenant(tenant: &Tenant, simulated: bool) -> PlannedTenant {
         user_id: tenant.user_id.clone(),
         auth: tenant.auth.clone(),
         simulated,
+    }
+}
+
+/// A plan holds no absolute path: the same files give the same plan wherever they lie.
+fn without_folders_of_this_machine(source: String) -> String {
+    let path = std::path::Path::new(&source);
+    match path.file_name() {
+        Some(name) if path.is_absolute() => name.to_string_lossy().into_owned(),
+        _ => source,
     }
 }
 

@@ -31,33 +31,33 @@ const HINTS: [Hint; 13] = [
     Hint { key: "when", help: "a step's filter is called `where`" },
 ];
 
-pub(super) fn read(file: &Path, text: &str) -> Result<Playbook, Vec<Problem>> {
+pub(super) fn examine(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
     let reader = Reader::new(&file.display().to_string(), text).with_hints(&HINTS);
     let parsed = reader.read::<PlaybookFile>().read();
-    let playbook = parsed.and_then(|parsed| playbook(&reader, parsed.value, parsed.place, file, text));
-    reader.finish(playbook)
+    let playbook = parsed.map(|parsed| playbook(&reader, parsed.value, parsed.place, file, text));
+    reader.conclude(playbook)
 }
 
-fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path, text: &str) -> Option<Playbook> {
-    let version = reader.require(parsed.version, "version", place);
+/// As much of a playbook as could be read; what is missing has been reported.
+fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path, text: &str) -> Playbook {
+    // Nothing depends on the version yet but that it is there and known.
+    let _known = reader.require(parsed.version, "version", place);
     let name = reader.require(parsed.name, "name", place);
     let steps = reader.require(parsed.steps, "steps", place).map(|steps| self::steps(reader, steps));
-    let playbook = Playbook {
+    Playbook {
         file: file.to_owned(),
         text: text.into(),
-        name: String::new(),
+        name: name.map(|name| name.value.0.0).unwrap_or_default(),
         description: parsed.description.value().map(|text| text.0).unwrap_or_default(),
         tenant: parsed.tenant.read().map(|tenant| tenant.map(|name| name.0.0)),
         vars: parsed.vars.value().map(|vars| self::vars(reader, vars)).unwrap_or_default(),
         comment: parsed.comment.read().map(|comment| comment.map(|text| text.0)),
         events: parsed.events.value().map(|sources| self::sources(reader, sources)).unwrap_or_default(),
-        steps: Vec::new(),
+        steps: steps.unwrap_or_default(),
         limits: parsed.limits.value().map(limits).unwrap_or_default(),
         polling: parsed.polling.value().map(polling).unwrap_or_default(),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
-    };
-    version?;
-    Some(Playbook { name: name?.value.0.0, steps: steps?, ..playbook })
+    }
 }
 
 fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step> {
@@ -89,16 +89,17 @@ fn vars(reader: &Reader<'_>, Entries(entries): Entries<VarFile>) -> Vec<VarDecla
             let message = format!("`{}` cannot be the name of a variable", name.value);
             reader.report_help(name.place, message, "use letters, digits and `_`, and no digit first");
         }
-        let file = file.value()?;
+        // A variable whose declaration is wrong is declared all the same: its uses are no further problems.
+        let Some(file) = file.value() else { return VarDeclaration { name, required: false, default: None } };
         let required = file.required.value().unwrap_or(false);
         let default = file.default.read();
         if let Some(default) = default.as_ref().filter(|_| required) {
             let message = format!("`{}` is required, so its default is never used", name.value);
             reader.report_help(default.place, message, "remove `required: true` or `default`");
         }
-        Some(VarDeclaration { name, required, default: default.map(|text| text.value.0) })
+        VarDeclaration { name, required, default: default.map(|text| text.value.0) }
     };
-    entries.into_iter().filter_map(read).collect()
+    entries.into_iter().map(read).collect()
 }
 
 fn is_identifier(name: &str) -> bool {
