@@ -9,10 +9,16 @@ use super::view::{ItemView, RowView, RunView};
 use super::words::{self, Tone, count};
 use super::{ReportError, Source, inert};
 use crate::engine::Outcome;
+use std::collections::HashMap;
 use std::io::Write;
 
-/// How many items that need a person, and how many rows without item, are shown.
+/// How many rows without item are shown.
 const SHOWN_MAX: usize = 20;
+/// How many items that need a person are put together by how they ended.
+const GROUPED_MAX: usize = 10_000;
+/// How many such groups are shown, and how many items of each.
+const GROUPS_MAX: usize = 10;
+const SHOWN_OF_GROUP_MAX: usize = 3;
 /// How many characters of a reason are shown.
 const REASON_CHARACTERS_MAX: usize = 160;
 
@@ -27,7 +33,7 @@ pub enum Colour {
 
 /// Writes the summary.
 pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<(), ReportError> {
-    let picked = Picked::of(source, Limits { needs_person_max: SHOWN_MAX, others_max: 0 })?;
+    let picked = Picked::of(source, Limits { needs_person_max: GROUPED_MAX, others_max: 0 })?;
     let verdict = Verdict::of(&picked);
     let paint = Paint(colour);
     let id = inert::terminal(&source.run.id);
@@ -173,18 +179,40 @@ fn needs_person(
         return Ok(());
     }
     writeln!(out, "\nneeds a person:")?;
-    for item in pick::views(source, &picked.needs_person)? {
-        let outcome = paint.tone(words::tone(item.outcome), words::outcome(item.outcome));
-        writeln!(out, "  {outcome}  {}", place(&item))?;
-        let because = item.because();
-        if !because.is_empty() {
-            writeln!(out, "    {}", inert::shorten(&inert::terminal(&because), REASON_CHARACTERS_MAX))?;
+    let views = pick::views(source, &picked.needs_person)?;
+    let groups = alike(&views);
+    for group in groups.iter().take(GROUPS_MAX) {
+        let first = group[0];
+        let outcome = paint.tone(words::tone(first.outcome), words::outcome(first.outcome));
+        let because = first.because();
+        let word = words::outcome(first.outcome);
+        let because = because.strip_prefix(word).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&because);
+        let why = inert::shorten(&inert::terminal(because), REASON_CHARACTERS_MAX).into_owned();
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        writeln!(out, "  {} {outcome}{why}", group.len())?;
+        for item in group.iter().take(SHOWN_OF_GROUP_MAX) {
+            writeln!(out, "    {}", place(item))?;
         }
-        if let Some(id) = item.remediation_id {
-            writeln!(out, "    remediation {}", inert::terminal(id))?;
+        if group.len() > SHOWN_OF_GROUP_MAX {
+            writeln!(out, "    and {} more", group.len() - SHOWN_OF_GROUP_MAX)?;
         }
     }
-    left_out(source, picked.needs_person_left_out(), out)
+    let of_other_groups: usize = groups.iter().skip(GROUPS_MAX).map(Vec::len).sum();
+    left_out(source, picked.needs_person_left_out() + of_other_groups as u64, out)
+}
+
+/// Items that ended the same way for the same reason, in the order of their first ones.
+fn alike<'a, 'v>(views: &'a [ItemView<'v, ()>]) -> Vec<Vec<&'a ItemView<'v, ()>>> {
+    let mut places: HashMap<(Outcome, String), usize> = HashMap::new();
+    let mut groups: Vec<Vec<&ItemView<'_, ()>>> = Vec::new();
+    for view in views {
+        let place = *places.entry((view.outcome, view.because())).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(view),
+            None => groups.push(vec![view]),
+        }
+    }
+    groups
 }
 
 fn place(item: &ItemView<'_, ()>) -> String {
