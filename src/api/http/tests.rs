@@ -170,7 +170,7 @@ async fn a_request_as_the_server_sees_it() {
     assert_eq!(
         lines.remove(0),
         "POST /prefix/ioc/v1/remediation-actions/performAction\
-         ?user=jdoe%0D%0AX-Evil%3A%201&userId=u&comment=why%0D%0AX-Evil%3A%202 HTTP/1.1"
+         ?user=jdoe%0D%0AX-Evil%3A%201&userId=u-1&comment=why%0D%0AX-Evil%3A%202 HTTP/1.1"
     );
     lines.sort_unstable();
     let host = format!("host: {}", server.address);

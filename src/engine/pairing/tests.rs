@@ -1,3 +1,5 @@
+//! Which id is whose: shuffled, repeated, missing and foreign ids, one table row at a time.
+
 use super::*;
 
 /// Items 0, 1, … on the agents given, with unique ids `u0`, `u1`, ….

@@ -1,3 +1,5 @@
+//! One fixture and one sentence for each rule of planning; what is shown of a plan stands in snapshots.
+
 use super::*;
 use crate::events::RowPlace;
 use crate::plan::forecast::{Forecast, forecast};

@@ -1,3 +1,5 @@
+//! Filters as users write them: what they select, what is refused and where, and that hostile ones end.
+
 use super::*;
 use crate::events::{Event, RowPlace};
 use crate::tenant::EventType;
