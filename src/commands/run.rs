@@ -102,7 +102,8 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
         tell(&format!("run {id}"));
     }
     let head = store.head();
-    let clock = RunClock::starting_at(created);
+    // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
+    let clock = RunClock::starting_at(wall_clock().max(created));
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock };
     drive(driver, &id, &order.running, &order.state).await
 }
@@ -201,19 +202,22 @@ pub fn wall_clock() -> Moment {
     Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
 }
 
-/// The moments from which the calls of earlier processes age. A block was spent by the time the next one was reserved;
-/// the last one may have been spent until now.
+/// The moments from which the calls of earlier processes age. The last call of a block had left by the time the next
+/// block was reserved, and was answered or given up a call's longest time later; none was made after now.
 pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
     let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
     let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
-    let charges = journal.charges_since(Moment(now.0.saturating_sub(window)))?;
-    Ok(ageing(&charges, now))
+    let call_max = u64::try_from(header.limits.act_timeout.max(header.limits.poll_timeout).as_millis());
+    let call_max = call_max.unwrap_or(u64::MAX);
+    let since = now.0.saturating_sub(window).saturating_sub(call_max);
+    Ok(ageing(&journal.charges_since(Moment(since))?, call_max, now))
 }
 
-fn ageing(charges: &[Charge], now: Moment) -> Vec<Moment> {
+fn ageing(charges: &[Charge], call_max_ms: u64, now: Moment) -> Vec<Moment> {
     let mut spent = Vec::new();
     for (place, charge) in charges.iter().enumerate() {
-        let until = charges.get(place + 1).map_or(now, |next| next.at).min(now);
+        let answered = |next: &Charge| Moment(next.at.0.saturating_add(call_max_ms));
+        let until = charges.get(place + 1).map_or(now, answered).min(now);
         spent.extend(std::iter::repeat_n(until, charge.calls as usize));
     }
     spent
@@ -284,8 +288,8 @@ mod tests {
     #[test]
     fn reserved_blocks_age_from_the_latest_moment_they_may_have_been_spent_at() {
         let charges = [Charge { at: Moment(10), calls: 2 }, Charge { at: Moment(50), calls: 1 }];
-        assert_eq!(ageing(&charges, Moment(90)), [Moment(50), Moment(50), Moment(90)]);
-        assert_eq!(ageing(&charges, Moment(20)), [Moment(20), Moment(20), Moment(20)]);
-        assert!(ageing(&[], Moment(1)).is_empty());
+        assert_eq!(ageing(&charges, 7, Moment(90)), [Moment(57), Moment(57), Moment(90)]);
+        assert_eq!(ageing(&charges, 7, Moment(20)), [Moment(20), Moment(20), Moment(20)]);
+        assert!(ageing(&[], 7, Moment(1)).is_empty());
     }
 }
