@@ -48,7 +48,7 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
     if !running.quiet {
         tell(&format!("run {id} is taken up"));
     }
-    let clock = RunClock::starting_at(wall.max(engine.now()));
+    let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     drop(reader);
     let driver =
         Driver { run: id.clone(), header, engine, store: taken.run, head: taken.head, api: Arc::new(api), clock };

@@ -102,7 +102,8 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
         tell(&format!("run {id}"));
     }
     let head = store.head();
-    let clock = RunClock::starting_at(created);
+    // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
+    let clock = RunClock::starting_at(wall_clock().max(created));
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock };
     drive(driver, &id, &order.running, &order.state).await
 }
@@ -206,7 +207,8 @@ pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Resul
     let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
     let window = millis(rate.window);
     // A block may have been reserved long before its last call was made, so all of them are looked at.
-    let mut spent = ageing(&journal.charges_since(Moment(0))?, now, millis(header.limits.act_timeout));
+    let call_max = header.limits.act_timeout.max(header.limits.poll_timeout);
+    let mut spent = ageing(&journal.charges_since(Moment(0))?, now, millis(call_max));
     spent.retain(|until| until.0 + window >= now.0);
     Ok(spent)
 }
