@@ -111,7 +111,8 @@ fn rooms_know_only_what_they_may() {
         };
         for (line, known) in file.imports() {
             seen += 1;
-            if known != room && !may.contains(&known.as_str()) {
+            // Tests of a room may set the stage with anything, above all the simulator: it is what they have for an API.
+            if known != room && !may.contains(&known.as_str()) && !file.path.contains("/tests") {
                 wrong.say(&file.path, line, &format!("`{room}` may not know `{known}`"));
             }
         }
