@@ -21,7 +21,7 @@ pub enum ExitCode {
     Invalid = 2,
     /// Held back by a guard, an approval or another run's lock; nothing was sent.
     Held = 3,
-    /// Finished; some items failed, were rejected, timed out, were blocked or not started.
+    /// Finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused.
     SomeFailed = 4,
     /// Some items are unknown or unmatched: a person must look.
     Unclear = 5,
@@ -42,7 +42,8 @@ Exit codes:
   1  unexpected error: a bug
   2  usage, playbook, tenant or events invalid; nothing was sent
   3  held back by another run's lock or a missing confirmation; nothing was sent
-  4  finished; some items failed, were rejected, timed out, were blocked or not started
+  4  finished; some items failed, were rejected, timed out, were blocked or not started,
+     or rows were refused (--partial-input)
   5  some items are unknown or unmatched: a person must look
   6  stopped early; `quell resume` goes on
   7  the journal or state folder cannot be used, or a report could not be written
@@ -111,6 +112,8 @@ pub struct RunVerdict {
     pub complete: bool,
     /// Why acting stopped, if it did.
     pub stopped: Option<StopReason>,
+    /// Whether rows of the input were refused and left out.
+    pub refused_rows: bool,
     /// Whether a task of the run died.
     pub bug: bool,
 }
@@ -128,7 +131,9 @@ pub fn run_exit_code(verdict: RunVerdict, count: impl Fn(Outcome) -> u64) -> Exi
         ExitCode::Stopped
     } else if cut_off && !verdict.complete {
         ExitCode::Unreachable
-    } else if any(&[Outcome::Failed, Outcome::Rejected, Outcome::TimedOut, Outcome::Blocked, Outcome::NotStarted]) {
+    } else if verdict.refused_rows
+        || any(&[Outcome::Failed, Outcome::Rejected, Outcome::TimedOut, Outcome::Blocked, Outcome::NotStarted])
+    {
         ExitCode::SomeFailed
     } else if any(&[Outcome::StillQueued]) {
         ExitCode::StillQueued
@@ -145,8 +150,8 @@ mod tests {
     fn the_code_of_a_run_follows_the_published_order() {
         use Outcome::*;
         use StopReason::*;
-        let done = RunVerdict { complete: true, stopped: None, bug: false };
-        let open = |stopped| RunVerdict { complete: false, stopped, bug: false };
+        let done = RunVerdict { complete: true, stopped: None, refused_rows: false, bug: false };
+        let open = |stopped| RunVerdict { complete: false, stopped, refused_rows: false, bug: false };
         for (name, verdict, outcomes, code) in [
             ("all well", done, vec![Succeeded, Skipped], 0),
             ("nothing to do", done, vec![], 0),
@@ -155,6 +160,7 @@ mod tests {
             ("rejected", done, vec![Rejected, StillQueued], 4),
             ("timed out", done, vec![TimedOut], 4),
             ("barred", done, vec![Failed, NotStarted], 4),
+            ("rows that were refused", RunVerdict { refused_rows: true, ..done }, vec![Succeeded], 4),
             ("blocked", done, vec![Blocked], 4),
             ("unknown wins over a stop", open(Some(Signal)), vec![Unknown, Open], 5),
             ("unmatched wins over the network", open(Some(Unreachable)), vec![Unmatched], 5),

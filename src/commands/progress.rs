@@ -15,6 +15,18 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How often bars are drawn anew.
 const TICK_EVERY: Duration = Duration::from_millis(250);
 
+/// Tells one thing beside the progress: words for people, an object of one line for machines, nothing when quiet.
+pub fn announce(running: &Running, event: &str, words: &str, mut fields: serde_json::Value) {
+    match (running.quiet, running.log) {
+        (true, _) => {}
+        (false, LogFormat::Human) => tell(words),
+        (false, LogFormat::Json) => {
+            fields["event"] = event.into();
+            tell(&fields.to_string());
+        }
+    }
+}
+
 /// Tells of one run, until dropped.
 pub struct Teller {
     latest: Arc<Mutex<Progress>>,
@@ -149,6 +161,7 @@ fn time_to_go(progress: &Progress, elapsed: Duration) -> Option<Duration> {
 
 fn json(run: &str, progress: &Progress, elapsed: Duration) -> String {
     serde_json::json!({
+        "event": "progress",
         "run": run,
         "seconds": elapsed.as_secs(),
         "items": progress.items,

@@ -1,5 +1,6 @@
 //! `quell resume`: takes up an unfinished run where its journal ends. Inputs are not read again; nothing is sent twice.
 
+use super::progress::announce;
 use super::run::{check_reports, connect, drive, finish, runtime, spent_until, wall_clock};
 use super::tell;
 use crate::cli::Running;
@@ -45,9 +46,7 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
     let header = Arc::new(taken.header);
     let api = connect(&header, simulator.as_ref(), running)?;
     api.check_token().await?;
-    if !running.quiet {
-        tell(&format!("run {id} is taken up"));
-    }
+    announce(running, "resumed", &format!("run {id} is taken up"), serde_json::json!({"run": id}));
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     drop(reader);
     let driver =

@@ -1,10 +1,10 @@
 //! `quell run`: plan, show, ask, carry out, report.
 
-use super::progress::Teller;
+use super::progress::{Teller, announce};
 use super::standing::Standing;
 use super::{inputs, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
-use crate::cli::{Running, Selection};
+use crate::cli::{LogFormat, Running, Selection};
 use crate::driver::{Driver, DriverError, RunClock};
 use crate::engine::Engine;
 use crate::engine::fact::{Moment, StopReason};
@@ -15,6 +15,7 @@ use crate::plan::{Plan, PlanHeader, show};
 use crate::report::Colour;
 use crate::run::RunMeta;
 use crate::simulator::Simulator;
+use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,10 +47,11 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
     check_reports(&order.running, &prepared.plan.header)?;
-    if !order.running.quiet || !order.yes {
+    if order.yes {
+        announce(&order.running, "planned", &show::text(&prepared.plan), facts_of(&prepared.plan));
+    } else {
+        // Whoever is asked has to see what for, however quiet it is to be.
         tell(&show::text(&prepared.plan));
-    }
-    if !order.yes {
         ask(&prepared.plan)?;
     }
     runtime.block_on(carry_out(prepared, order))
@@ -98,9 +100,7 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
     let header = Arc::new(plan.header.clone());
     // From here on everything is in the journal; what is left of the plan would only take memory.
     drop(plan);
-    if !order.running.quiet {
-        tell(&format!("run {id}"));
-    }
+    announce(&order.running, "started", &format!("run {id}"), json!({"run": id}));
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
@@ -115,7 +115,7 @@ pub async fn drive(
     running: &Running,
     state: &std::path::Path,
 ) -> Result<ExitCode, Failure> {
-    let stops = stop_signals()?;
+    let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
     let ended = driver.run(stops, |progress, _| teller.hear(progress)).await;
     drop(teller);
@@ -142,6 +142,11 @@ pub fn finish(bug: bool, id: &str, running: &Running, state: &std::path::Path) -
     failures.extend(running.reports.iter().filter_map(|(format, path)| standing.write_file(format, path).err()));
     let colour = if std::io::stdout().is_terminal() { Colour::Always } else { Colour::Never };
     failures.extend(standing.say_text(colour).err());
+    if running.log == LogFormat::Json {
+        let outcomes = serde_json::to_value(standing.outcomes()).map_err(|e| Failure::Bug(e.to_string()))?;
+        let code = standing.exit_code() as u8;
+        announce(running, "finished", "", json!({"run": id, "exit_code": code, "outcomes": outcomes}));
+    }
     let Some(last) = failures.pop() else { return Ok(standing.exit_code()) };
     for failure in failures {
         tell(&failure.render(std::io::stderr().is_terminal()));
@@ -197,6 +202,12 @@ pub fn check_reports(running: &Running, header: &PlanHeader) -> Result<(), Failu
     Ok(())
 }
 
+/// What a machine wants to know of a plan before it is carried out.
+fn facts_of(plan: &Plan) -> serde_json::Value {
+    let PlanHeader { playbook, tenant, rows, digest, .. } = &plan.header;
+    json!({"playbook": playbook, "tenant": tenant.name, "rows": rows, "items": plan.items.len(), "digest": digest})
+}
+
 /// Now, by the wall.
 pub fn wall_clock() -> Moment {
     Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
@@ -236,12 +247,13 @@ fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
 }
 
 /// The first signal drains, the second leaves at once.
-fn stop_signals() -> Result<mpsc::Receiver<StopReason>, Failure> {
+fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (send, stops) = mpsc::channel(8);
     let listen = |kind| signal(kind).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")));
     let (mut int, mut term, mut hup) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let running = running.clone();
     tokio::spawn(async move {
         let mut again = false;
         loop {
@@ -255,7 +267,8 @@ fn stop_signals() -> Result<mpsc::Receiver<StopReason>, Failure> {
             } else {
                 (StopReason::Signal, "stopping: no further acts, open items are polled for 20 s; again: leave at once")
             };
-            tell(words);
+            // Said even when it is quiet: who sent the signal waits for a sign.
+            announce(&Running { quiet: false, ..running.clone() }, "stopping", words, json!({"at_once": again}));
             again = true;
             if send.send(reason).await.is_err() {
                 return;

@@ -5,7 +5,7 @@ use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::{RunReader, StoreError};
 use crate::plan::{PlannedReport, RowWithoutItem};
 use crate::playbook::ReportFormat;
-use crate::report::{self, Colour, Folded, Folding, ReportError, Source, Visitor};
+use crate::report::{self, Colour, Folded, Folding, Outcomes, ReportError, RowsWithoutItem, Source, Visitor};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -40,15 +40,21 @@ impl Standing {
         }
         let folded = folding.finish(reader.header());
         let totals = &folded.totals;
-        let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, bug };
-        let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.outcomes.of(outcome)));
         let rows_without_item = reader.rows_without_item()?;
+        let refused_rows = RowsWithoutItem::of(&rows_without_item).refused > 0;
+        let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, refused_rows, bug };
+        let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.outcomes.of(outcome)));
         Ok(Self { reader, folded, rows_without_item, exit_code })
     }
 
     /// The code that a command which carried out this run ends with.
     pub fn exit_code(&self) -> ExitCode {
         self.exit_code
+    }
+
+    /// Items by outcome.
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.folded.totals.outcomes
     }
 
     /// The last moment that stands in the journal.

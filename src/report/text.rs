@@ -63,6 +63,7 @@ impl Verdict {
         let n = |outcome| u64::from(totals.outcomes.of(outcome));
         let items = count(summary.items, "item");
         let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
+        let refused = summary.rows_without_item.refused;
         let goes_on = (!totals.complete).then_some("quell resume");
         let (tone, words) = match () {
             () if n(Outcome::Unknown) + n(Outcome::Unmatched) > 0 => {
@@ -76,6 +77,10 @@ impl Verdict {
                 (Tone::Bad, format!("{}; {} of {items} succeeded", early(totals), n(Outcome::Succeeded)))
             }
             () if summary.items == 0 => (Tone::Good, "nothing to do, no row became an item".to_owned()),
+            () if good == summary.items && refused > 0 => {
+                let words = all_well(n(Outcome::Succeeded), n(Outcome::Skipped));
+                (Tone::Bad, format!("{words}, but {} refused", were(refused, "row")))
+            }
             () if good == summary.items => (Tone::Good, all_well(n(Outcome::Succeeded), n(Outcome::Skipped))),
             () if good + n(Outcome::StillQueued) == summary.items => {
                 (Tone::Neutral, format!("finished well, {} of {items} still queued", n(Outcome::StillQueued)))
@@ -98,6 +103,10 @@ fn early(totals: &Totals) -> String {
         (None, true) => "stopped early".to_owned(),
         (None, false) => "still going on or interrupted".to_owned(),
     }
+}
+
+fn were(n: u64, what: &str) -> String {
+    format!("{} {}", count(n, what), if n == 1 { "was" } else { "were" })
 }
 
 fn all_well(succeeded: u64, skipped: u64) -> String {
