@@ -42,8 +42,7 @@ Exit codes:
   1  unexpected error: a bug
   2  usage, playbook, tenant or events invalid; nothing was sent
   3  held back by another run's lock or a missing confirmation; nothing was sent
-  4  finished; some items failed, were rejected, timed out, were blocked or not started,
-     or rows were refused (--partial-input)
+  4  finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused
   5  some items are unknown or unmatched: a person must look
   6  stopped early; `quell resume` goes on
   7  the journal or state folder cannot be used, or a report could not be written

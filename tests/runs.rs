@@ -93,17 +93,17 @@ fn failures_shuffled_ids_and_fifty_calls_a_second_change_nothing_of_the_truth_an
     check_log(&done, &report);
 }
 
-/// Progress came as JSON lines, each whole, of numbers that only grow.
+/// What was told came as JSON lines alone, from the plan to the end; progress is of numbers that only grow.
 fn check_log(done: &Done, report: &Value) {
-    let lines: Vec<Value> = done
-        .stderr
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).expect("a JSON line"))
-        .collect();
-    assert!(lines.len() >= 3, "a line every few seconds: {}", done.stderr);
+    let lines: Vec<Value> =
+        done.stderr.lines().map(|line| serde_json::from_str(line).expect("nothing but JSON lines")).collect();
+    let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events.len(), lines.len(), "each line says what it is: {}", done.stderr);
+    assert_eq!((&events[..2], events.last()), (&["planned", "started"][..], Some(&"finished")));
+    let progress: Vec<&Value> = lines.iter().filter(|line| line["event"] == "progress").collect();
+    assert!(progress.len() >= 3, "a line every few seconds: {}", done.stderr);
     let mut settled = 0;
-    for line in &lines {
+    for line in progress {
         assert_eq!((&line["run"], &line["items"]), (&report["run"]["id"], &1000.into()));
         let now = line["settled"].as_u64().expect("a number");
         assert!(now >= settled && now <= 1000);
