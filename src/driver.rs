@@ -72,9 +72,14 @@ pub enum DriverError {
         /// Remediation ids that are known to nobody else: batch, ids.
         unrecorded: Vec<(BatchId, Vec<String>)>,
     },
-    /// A fact or an answer that cannot be.
-    #[error("the run met something that cannot be: {0}")]
-    Illegal(#[from] Illegal),
+    /// A fact or an answer that cannot be: a bug. What had been heard before is recorded.
+    #[error("the run met something that cannot be: {cause}")]
+    Illegal {
+        /// What.
+        cause: Illegal,
+        /// Remediation ids that came too late to be recorded: batch, ids.
+        unrecorded: Vec<(BatchId, Vec<String>)>,
+    },
 }
 
 /// How a run ended in this process.
@@ -104,15 +109,20 @@ impl<S: Store> Driver<S> {
         let mut calls = Calls::default();
         let mut inputs = vec![Input::Started];
         let lost = self.engine.unanswered_acts();
-        inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch, may_have_left: true }));
+        inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch }));
         loop {
-            let round = self.hear(inputs)?;
+            let (round, illegal) = self.hear(inputs);
             if let Err(cause) = self.append(&round) {
-                return Err(self.lose(cause, &round.record, calls, stops).await);
+                let unrecorded = self.await_acts(&round.record, calls, stops).await;
+                return Err(DriverError::Store { cause, unrecorded });
+            }
+            if let Some(cause) = illegal {
+                return Err(DriverError::Illegal { cause, unrecorded: self.await_acts(&[], calls, stops).await });
             }
             for call in round.calls {
                 if let Err(cause) = self.start(call, &mut calls) {
-                    return Err(self.lose(cause, &[], calls, stops).await);
+                    let unrecorded = self.await_acts(&[], calls, stops).await;
+                    return Err(DriverError::Store { cause, unrecorded });
                 }
             }
             watch(&self.engine.progress(), &round.record);
@@ -125,16 +135,23 @@ impl<S: Store> Driver<S> {
         }
     }
 
-    fn hear(&mut self, inputs: Vec<Input>) -> Result<Round, Illegal> {
+    /// One turn for each input, until one of them ends the run. What was heard before something illegal still counts.
+    fn hear(&mut self, inputs: Vec<Input>) -> (Round, Option<Illegal>) {
         let mut round = Round { record: Vec::new(), charge: 0, calls: Vec::new(), then: Then::WaitForInput };
         for input in inputs {
-            let Turn { record, charge, calls, then } = self.engine.turn(self.clock.now(), input)?;
+            let Turn { record, charge, calls, then } = match self.engine.turn(self.clock.now(), input) {
+                Ok(turn) => turn,
+                Err(illegal) => return (round, Some(illegal)),
+            };
             round.record.extend(record);
             round.charge += charge;
             round.calls.extend(calls);
             round.then = then;
+            if then == Then::Finished {
+                break;
+            }
         }
-        Ok(round)
+        (round, None)
     }
 
     fn append(&mut self, round: &Round) -> Result<(), StoreError> {
@@ -165,15 +182,14 @@ impl<S: Store> Driver<S> {
         Ok(())
     }
 
-    /// The store is gone: acts in flight are awaited, so that ids they bring are at least told to the operator. A signal
-    /// ends the waiting.
-    async fn lose(
-        &mut self,
-        cause: StoreError,
+    /// Nothing can be recorded any more: acts in flight are awaited, so that ids they bring are at least told to the
+    /// operator. A signal ends the waiting.
+    async fn await_acts(
+        &self,
         record: &[Fact],
         mut calls: Calls,
         mut stops: mpsc::Receiver<StopReason>,
-    ) -> DriverError {
+    ) -> Vec<(BatchId, Vec<String>)> {
         let mut unrecorded: Vec<(BatchId, Vec<String>)> = Vec::new();
         for fact in record {
             if let What::Accepted { batch, ids } = &fact.what {
@@ -187,12 +203,11 @@ impl<S: Store> Driver<S> {
                         unrecorded.push((batch, ids));
                     }
                     Some(_) => {}
-                    None => break,
+                    None => return unrecorded,
                 },
-                Some(_) = stops.recv() => break,
+                Some(_) = stops.recv() => return unrecorded,
             }
         }
-        DriverError::Store { cause, unrecorded }
     }
 }
 
@@ -220,16 +235,19 @@ impl Calls {
             }
         };
         let mut inputs = Vec::new();
+        let mut last = None;
         tokio::select! {
             Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
-            Some(why) = stops.recv() => inputs.push(Input::Stop(why)),
-            () = timer => inputs.push(Input::Ticked),
+            Some(why) = stops.recv() => last = Some(Input::Stop(why)),
+            () = timer => last = Some(Input::Ticked),
         }
         while inputs.len() < INPUTS_PER_COMMIT_MAX
             && let Some(ended) = self.tasks.try_join_next_with_id()
         {
             inputs.push(self.answered(ended));
         }
+        // A stop comes after the answers that were there with it: what ends the run must be the last thing heard.
+        inputs.extend(last);
         inputs
     }
 

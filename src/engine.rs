@@ -12,22 +12,17 @@ pub mod limiter;
 pub mod pairing;
 pub mod poller;
 pub mod queue;
+mod replies;
 pub mod sent_or_not;
 pub mod state;
 pub mod tag;
 
-use crate::tenant::Meaning;
-use call::{ActReply, Call, CallWhat, Detail, LimitHeaders, PollReply, Reply, ReplyBody};
-use fact::{BatchId, CallId, Fact, Moment, NotCarriedOut, RemediationRef, Settled, StopReason, What};
+use call::{Call, CallWhat, Reply};
+use fact::{BatchId, CallId, Fact, Moment, RemediationRef, StopReason, What};
 use limiter::Opening;
-use pairing::{End, Named, fingerprint};
+use state::Flight;
 pub use state::{Engine, Illegal, Progress};
-use state::{Flight, Stage};
 
-/// Times in a row that acts could surely not be sent before the run gives up.
-const NOT_SENT_MAX: u32 = 5;
-/// Acts in a row that were left without a readable answer before the run stops acting.
-const UNANSWERED_MAX: u32 = 2;
 /// How long polling goes on after the first signal.
 const DRAIN_MS: u64 = 20_000;
 /// The longest that a batch that is not full waits for more items.
@@ -51,8 +46,6 @@ pub enum Input {
     Lost {
         /// Its batch.
         batch: BatchId,
-        /// Whether its bytes may have left.
-        may_have_left: bool,
     },
     /// Time has passed.
     Ticked,
@@ -136,13 +129,9 @@ impl Engine {
         match input {
             Input::Started if self.started => self.note(record, What::Resumed),
             Input::Started => self.note(record, What::Started),
-            Input::Lost { batch, may_have_left: true } => {
+            Input::Lost { batch } => {
                 let message = "the process ended before an answer was recorded".to_owned();
                 self.unanswered(batch, message, record)
-            }
-            Input::Lost { batch, may_have_left: false } => {
-                let message = "the process ended before it was sent".to_owned();
-                self.note(record, What::Returned { batch, why: NotCarriedOut::NotSent, message })
             }
             Input::Ticked => Ok(()),
             Input::Stop(StopReason::SignalAgain) => {
@@ -157,262 +146,11 @@ impl Engine {
         }
     }
 
-    fn hear_reply(&mut self, call: CallId, reply: Reply, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        let Some(flight) = self.in_flight.remove(&call) else {
-            return Err(Illegal(format!("an answer to call {} that was never made", call.0)));
-        };
-        self.limiter.finish(self.now, &reply.limits);
-        match (flight, reply.body) {
-            (Flight::Act(batch), ReplyBody::Act(body)) => {
-                self.hear_act(batch, body, reply.token, &reply.limits, record)
-            }
-            (Flight::Poll { of, started }, ReplyBody::Poll(body)) => {
-                self.tally_gets += 1;
-                self.hear_poll(of, started, body, reply.token, &reply.limits, record)
-            }
-            (flight, _) => Err(Illegal(format!("an answer of the other kind to {flight:?}"))),
-        }
-    }
-
-    fn hear_act(
-        &mut self,
-        batch: BatchId,
-        body: ActReply,
-        token: u32,
-        limits: &LimitHeaders,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        match body {
-            ActReply::Accepted { ids } => {
-                self.acting_works(token);
-                self.note(record, What::Accepted { batch, ids })?;
-                self.rule(batch, record)
-            }
-            ActReply::Rejected { status, message } => {
-                self.acting_works(token);
-                self.note(record, What::Rejected { batch, status, message })?;
-                self.bar_after(batch, record)
-            }
-            ActReply::NotCarriedOut { why, message } => {
-                self.note(record, What::Returned { batch, why, message })?;
-                self.not_carried_out(why, token, limits, record)
-            }
-            ActReply::Unreadable { message } => {
-                if limits.wait.is_some() {
-                    self.shut(limits);
-                }
-                self.unanswered_in_a_row += 1;
-                self.unanswered(batch, message, record)?;
-                if self.unanswered_in_a_row >= UNANSWERED_MAX {
-                    self.stop(StopReason::Unanswered, record)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn unanswered(&mut self, batch: BatchId, message: String, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        self.note(record, What::Unanswered { batch, message })?;
-        self.bar_after(batch, record)
-    }
-
-    fn not_carried_out(
-        &mut self,
-        why: NotCarriedOut,
-        token: u32,
-        limits: &LimitHeaders,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        match why {
-            NotCarriedOut::Throttled => {
-                self.tally_throttled += 1;
-                self.shut(limits);
-                Ok(())
-            }
-            NotCarriedOut::NotSent => {
-                // Calls that fail together are one trouble: a moment's outage must not end a run with many in flight.
-                self.not_sent_in_a_row += u32::from(self.limiter.shut_until(self.now).is_none());
-                self.shut(limits);
-                if self.not_sent_in_a_row >= NOT_SENT_MAX {
-                    self.stop(StopReason::Unreachable, record)?;
-                }
-                Ok(())
-            }
-            NotCarriedOut::NotSentForGood => self.stop(StopReason::Unreachable, record),
-            NotCarriedOut::Unauthorized => self.token_refused(token, record),
-            NotCarriedOut::WrongPlace => self.stop(StopReason::WrongPlace, record),
-        }
-    }
-
-    /// A token that was refused gets one successor; when that is refused too, sign-in has failed.
-    fn token_refused(&mut self, token: u32, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        match self.token_refused {
-            Some(refused) if token > refused => {
-                self.leaving = true;
-                self.stop(StopReason::SignIn, record)
-            }
-            _ => {
-                self.token_refused = Some(self.token_refused.unwrap_or(token).max(token));
-                Ok(())
-            }
-        }
-    }
-
-    fn hear_poll(
-        &mut self,
-        of: RemediationRef,
-        started: Moment,
-        body: PollReply,
-        token: u32,
-        limits: &LimitHeaders,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        match body {
-            PollReply::Detail(detail) => {
-                self.all_is_well(token);
-                self.read_detail(of, started, *detail, record)
-            }
-            PollReply::NotFound { status } => {
-                self.all_is_well(token);
-                self.nothing_yet(of, started, true, format!("the API answered {status} for its id"), record)
-            }
-            PollReply::Throttled => {
-                self.tally_throttled += 1;
-                self.poller.again_now(of, self.now);
-                self.shut(limits);
-                Ok(())
-            }
-            PollReply::Unauthorized => {
-                self.poller.again_now(of, self.now);
-                self.token_refused(token, record)
-            }
-            PollReply::Failed { message } => {
-                if limits.wait.is_some() {
-                    self.shut(limits);
-                }
-                self.nothing_yet(of, started, true, message, record)
-            }
-            PollReply::NoAnswer { message, for_good: false } => {
-                self.shut(limits);
-                self.nothing_yet(of, started, false, message, record)
-            }
-            PollReply::NoAnswer { for_good: true, .. } => {
-                self.leaving = true;
-                self.stop(StopReason::Unreachable, record)
-            }
-        }
-    }
-
-    /// A detail says whose it is and how far it is.
-    fn read_detail(
-        &mut self,
-        of: RemediationRef,
-        started: Moment,
-        detail: Detail,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        let Some(Stage::Accepted(batch)) = self.batches.get_mut(&of.batch) else { return Ok(()) };
-        let place = usize::from(of.index);
-        let named = self.config.named(batch.step, of.batch, &detail);
-        match batch.evidence(place, named) {
-            Some((item, by)) => self.note(record, What::Paired { of, item, by })?,
-            None => batch.remember(place, named),
-        }
-        let word = detail.status.unwrap_or_default();
-        let meaning = self.config.statuses.meaning(&word);
-        let outcome = match meaning {
-            Meaning::Succeeded => Some(Settled::Succeeded),
-            Meaning::Failed => Some(Settled::Failed),
-            Meaning::Pending | Meaning::Unlisted => {
-                let pending = meaning == Meaning::Pending;
-                if self.poller.see(of, fingerprint(&word), pending) {
-                    self.note(record, What::Seen { of, status: word.clone() })?;
-                }
-                let late = if pending { Settled::StillQueued } else { Settled::TimedOut };
-                self.poller.was_last(of, started, true).then_some(late)
-            }
-        };
-        let Some(outcome) = outcome else {
-            self.poller.again_later(of, started, self.now);
-            return self.rule(of.batch, record);
-        };
-        self.end(of, End { outcome, status: Some(word), message: detail.status_message }, record)
-    }
-
-    /// A poll that brought no detail.
-    fn nothing_yet(
-        &mut self,
-        of: RemediationRef,
-        started: Moment,
-        answered: bool,
-        message: String,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        if !self.poller.was_last(of, started, answered) {
-            self.poller.again_later(of, started, self.now);
-            return Ok(());
-        }
-        let outcome = if self.poller.is_pending(of) { Settled::StillQueued } else { Settled::TimedOut };
-        self.end(of, End { outcome, status: None, message: Some(message) }, record)
-    }
-
-    fn end(&mut self, of: RemediationRef, end: End, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        self.poller.forget(of);
-        if let Some(Stage::Accepted(batch)) = self.batches.get_mut(&of.batch) {
-            batch.end(usize::from(of.index), end);
-        }
-        self.rule(of.batch, record)
-    }
-
-    /// Settles what a batch can say by now, and stops reading what no longer matters.
-    fn rule(&mut self, id: BatchId, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        let Some(Stage::Accepted(batch)) = self.batches.get(&id) else { return Ok(()) };
-        for ruling in batch.rulings() {
-            let of = ruling.index.map(|index| RemediationRef { batch: id, index });
-            let End { outcome, status, message } = ruling.end;
-            self.note(record, What::Settled { item: ruling.item, outcome, of, by: ruling.by, status, message })?;
-            if let Some((target, step)) = self.items.bars(ruling.item) {
-                self.note(record, What::Barred { target, step })?;
-            }
-        }
-        self.forget_what_is_done(id);
-        Ok(())
-    }
-
-    /// After a whole batch came to nothing: its targets' later steps are barred.
-    fn bar_after(&mut self, batch: BatchId, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        for item in std::mem::take(&mut self.just_ended) {
-            if let Some((target, step)) = self.items.bars(item) {
-                self.note(record, What::Barred { target, step })?;
-            }
-        }
-        self.batches.remove(&batch);
-        Ok(())
-    }
-
     fn stop(&mut self, why: StopReason, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         if self.stopping.is_some() && why != StopReason::SignalAgain {
             return Ok(());
         }
         self.note(record, What::Stopping { why })
-    }
-
-    /// An act was answered. Polls that work say nothing of this: a server may read well and fail every act.
-    fn acting_works(&mut self, token: u32) {
-        self.not_sent_in_a_row = 0;
-        self.unanswered_in_a_row = 0;
-        self.all_is_well(token);
-    }
-
-    fn all_is_well(&mut self, token: u32) {
-        self.limiter.cleared();
-        if self.token_refused.is_some_and(|refused| token > refused) {
-            self.token_refused = None;
-        }
-    }
-
-    fn shut(&mut self, limits: &LimitHeaders) {
-        self.limiter.shut(self.now, limits.wait, mixed(self.config.seed, self.next_call));
     }
 
     fn start_calls(&mut self, turn: &mut Turn) -> Result<(), Illegal> {
@@ -459,9 +197,12 @@ impl Engine {
     /// The lane to send from next, and from when on: at once when a batch is full or no more items can join it, else
     /// after lingering for as long as a call costs.
     fn next_act(&self) -> Option<(Moment, state::LaneKey)> {
-        if self.stopping.is_some() {
+        // While acts are refused, one at a time feels its way.
+        let refused = self.throttled_in_a_row + self.not_sent_in_a_row > 0;
+        if self.stopping.is_some() || refused && self.submitted > 0 {
             return None;
         }
+        let shut = self.acts_shut_until;
         let linger = self.limiter.call_cost_ms().min(LINGER_MAX_MS);
         let full = usize::from(self.config.batch_size);
         self.lanes
@@ -469,7 +210,7 @@ impl Engine {
             .filter(|(_, lane)| !lane.is_empty())
             .map(|(key, lane)| {
                 let waits = self.waiting > 0 && lane.agents() < full;
-                (if waits { Moment(lane.since().0 + linger) } else { Moment(0) }, *key)
+                (shut.max(if waits { Moment(lane.since().0 + linger) } else { Moment(0) }), *key)
             })
             .min()
     }
@@ -480,7 +221,7 @@ impl Engine {
 
     /// Whether the process is done, and what to wait for if not.
     fn conclude(&mut self, record: &mut Vec<Fact>) -> Result<Then, Illegal> {
-        if self.ended {
+        if self.ended.is_some() {
             return Ok(Then::Finished);
         }
         let poll = self.next_poll().map(|(due, _)| due);
@@ -510,25 +251,6 @@ impl Engine {
         }
         self.note(record, What::Tallied { gets, throttled })
     }
-}
-
-impl state::Config {
-    /// What a detail names, as far as it tells the items of its batch apart.
-    fn named(&self, step: u16, batch: BatchId, detail: &Detail) -> Named {
-        let step = &self.steps[usize::from(step)];
-        let print = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(fingerprint);
-        let other_action = detail.action.as_deref().is_some_and(|action| !step.is_shown_as(action));
-        let other_tag = detail.comments.as_deref().is_some_and(|text| tag::is_foreign(text, &self.run, batch));
-        Named { agent: print(&detail.agent_id), unique: print(&detail.unique_id), foreign: other_action || other_tag }
-    }
-}
-
-/// A number that looks random and is the same for the same two numbers (splitmix64): spreads pauses.
-fn mixed(seed: u64, number: u64) -> u64 {
-    let mut mixed = seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

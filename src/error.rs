@@ -99,7 +99,7 @@ impl Failure {
             Self::Store(StoreError::NoRun(_) | StoreError::Ambiguous { .. }) => ExitCode::Invalid,
             Self::Store(_) | Self::Report(_) | Self::Driver(DriverError::Store { .. }) => ExitCode::Store,
             Self::Token(_) | Self::Api(_) => ExitCode::Unreachable,
-            Self::Driver(DriverError::Illegal(_)) | Self::Bug(_) => ExitCode::Bug,
+            Self::Driver(DriverError::Illegal { .. }) | Self::Bug(_) => ExitCode::Bug,
         }
     }
 }

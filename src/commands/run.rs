@@ -156,12 +156,11 @@ pub fn finish(bug: bool, id: &str, running: &Running, state: &std::path::Path) -
 
 /// Remediation ids that only this process knows: the operator has to keep them.
 fn tell_unrecorded(error: &DriverError) {
-    if let DriverError::Store { unrecorded, .. } = error {
-        for (batch, ids) in unrecorded {
-            tell(&format!("batch {} was accepted and could not be recorded; its remediation ids are:", batch.0));
-            for id in ids {
-                tell(&format!("  {}", crate::report::inert::terminal(id)));
-            }
+    let (DriverError::Store { unrecorded, .. } | DriverError::Illegal { unrecorded, .. }) = error;
+    for (batch, ids) in unrecorded {
+        tell(&format!("batch {} was accepted and could not be recorded; its remediation ids are:", batch.0));
+        for id in ids {
+            tell(&format!("  {}", crate::report::inert::terminal(id)));
         }
     }
 }

@@ -15,6 +15,10 @@ const GATE_MAX_MS: u64 = 3_600_000;
 const BACKOFF_FIRST_MS: u64 = 1_000;
 /// The longest of our own pauses.
 const BACKOFF_MAX_MS: u64 = 600_000;
+/// The longest window that a server may announce: a day. A longer one is taken for a day.
+const TOLD_WINDOW_MAX_MS: u64 = 24 * 3_600_000;
+/// The most calls of an announced window that are told apart; more are as good as no limit.
+const TOLD_CALLS_MAX: u32 = 100_000;
 /// Calls reserved at once in the durable budget: a twentieth of the window, within these bounds.
 const RESERVE_MIN: u32 = 1;
 const RESERVE_MAX: u32 = 500;
@@ -124,8 +128,7 @@ impl Limiter {
         if self.shut_until(now).is_none() {
             self.strikes = self.strikes.saturating_add(1);
         }
-        let doublings = self.strikes.saturating_sub(1).min(20);
-        let backoff = BACKOFF_FIRST_MS.saturating_mul(1 << doublings).min(BACKOFF_MAX_MS);
+        let backoff = backoff_ms(self.strikes);
         let told = told.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(GATE_MAX_MS));
         let wait = told.max(backoff).min(GATE_MAX_MS);
         let spread = jitter % (wait / 10).max(1);
@@ -184,7 +187,8 @@ impl Limiter {
 
     /// The server announces a window: it holds beside the tenant's own.
     fn learn_window(&mut self, limit: u32, length_ms: u64) {
-        let calls = limit.saturating_sub(kept_of(self.keep_free, length_ms)).max(1);
+        let length_ms = length_ms.min(TOLD_WINDOW_MAX_MS);
+        let calls = limit.saturating_sub(kept_of(self.keep_free, length_ms)).clamp(1, TOLD_CALLS_MAX);
         match self.windows.iter_mut().find(|window| window.told) {
             Some(window) => {
                 window.calls = calls;
@@ -222,8 +226,13 @@ impl Window {
     /// When a call answered at that moment counts no more. Moments are whole milliseconds, rounded down: it may have
     /// been answered almost one later.
     fn end_of(&self, spent: Moment) -> Moment {
-        Moment(spent.0 + self.length_ms + 1)
+        Moment(spent.0.saturating_add(self.length_ms).saturating_add(1))
     }
+}
+
+/// Our own pause after so many refusals or failures in a row.
+pub(super) fn backoff_ms(in_a_row: u32) -> u64 {
+    BACKOFF_FIRST_MS.saturating_mul(1 << in_a_row.saturating_sub(1).min(20)).min(BACKOFF_MAX_MS)
 }
 
 fn length_ms(rate: Rate) -> u64 {
@@ -233,7 +242,7 @@ fn length_ms(rate: Rate) -> u64 {
 /// How many calls of a window of that length belong to others, rounded up.
 fn kept_of(keep_free: Option<Rate>, window_ms: u64) -> u32 {
     keep_free.map_or(0, |rate| {
-        u32::try_from((u64::from(rate.calls) * window_ms).div_ceil(length_ms(rate))).unwrap_or(u32::MAX)
+        u32::try_from(u64::from(rate.calls).saturating_mul(window_ms).div_ceil(length_ms(rate))).unwrap_or(u32::MAX)
     })
 }
 
@@ -356,6 +365,30 @@ mod tests {
         limiter.cleared();
         let _ = limiter.start();
         assert_eq!(limiter.opening(Moment(1100)), Opening::Now);
+    }
+
+    /// Gateways that mean "no limit" announce huge ones, and a hostile one may announce anything.
+    #[test]
+    fn announced_limits_are_believed_within_bounds() {
+        for (limit, window_s, remaining) in
+            [(u32::MAX, 3600, 0), (50_000_000, 1, 0), (2, 10_000_000_000, 0), (1, u64::MAX / 1000, 0), (0, 0, 0)]
+        {
+            let mut limiter = Limiter::new(&limits(100, 1000, 8), []);
+            let _ = limiter.start();
+            let told = LimitHeaders {
+                limit: Some(limit),
+                window: Some(Duration::from_secs(window_s)),
+                remaining: Some(remaining),
+                ..LimitHeaders::default()
+            };
+            limiter.finish(Moment(1000), &told);
+            let counted: usize = limiter.windows.iter().map(|window| window.spent.len()).sum();
+            assert!(counted <= TOLD_CALLS_MAX as usize + 2, "{counted} moments for {limit} in {window_s} s");
+            match limiter.opening(Moment(1000)) {
+                Opening::At(at) => assert!(at.0 <= 1001 + TOLD_WINDOW_MAX_MS, "{limit} in {window_s} s: {at:?}"),
+                other => panic!("nothing is left of {limit} in {window_s} s, and yet {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ struct Id {
     guess: Option<usize>,
     proof: Proof,
     end: Option<End>,
+    /// An item has been settled from it: it says nothing more about any other.
+    spent: bool,
 }
 
 /// What the details of an id have shown so far.
@@ -120,19 +122,10 @@ impl Batch {
                     Proof::Unread
                 },
                 end: None,
+                spent: false,
             })
             .collect();
         Self { step, members, ids, compares_unique_id }
-    }
-
-    /// The items, in the order in which they were sent.
-    pub fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
-        self.members.iter().map(|member| member.item)
-    }
-
-    /// The items that have no outcome yet.
-    pub fn unsettled(&self) -> impl Iterator<Item = ItemId> + '_ {
-        self.members.iter().filter(|member| !member.settled).map(|member| member.item)
     }
 
     /// How many ids the answer named.
@@ -148,7 +141,7 @@ impl Batch {
     /// Whether reading this id can still change an outcome.
     pub fn is_worth_reading(&self, place: usize) -> bool {
         let Some(id) = self.ids.get(place) else { return false };
-        if id.end.is_some() {
+        if id.end.is_some() || id.spent {
             return false;
         }
         match id.proof {
@@ -166,6 +159,18 @@ impl Batch {
             }
             _ => None,
         }
+    }
+
+    /// The unsettled item that the id at `place` was proven to belong to, when a later detail of it names something
+    /// else: what it says now is not about that item.
+    pub fn contradicts(&self, place: usize, named: Named) -> Option<ItemId> {
+        let Proof::Of(member, _) = self.ids[place].proof else { return None };
+        let same = match self.weigh(named) {
+            Proof::Of(other, _) => other == member,
+            Proof::Vague(_) => true,
+            Proof::Nobodys | Proof::Copy | Proof::Unread => false,
+        };
+        (!same && !self.members[member].settled).then(|| self.members[member].item)
     }
 
     /// Remembers what a detail that proved nothing named.
@@ -195,9 +200,15 @@ impl Batch {
         self.ids[place].end.get_or_insert(end);
     }
 
-    /// An item has its outcome; false when it is not of this batch or had one.
+    /// An item has its outcome, read from the id at `place` if from any; false when it is not of this batch or had one.
     #[must_use = "an item settled twice is a damaged journal"]
-    pub fn settle(&mut self, item: ItemId) -> bool {
+    pub fn settle(&mut self, item: ItemId, place: Option<usize>) -> bool {
+        if let Some(place) = place {
+            match self.ids.get_mut(place) {
+                Some(id) => id.spent = true,
+                None => return false,
+            }
+        }
         match self.members.iter_mut().find(|member| member.item == item && !member.settled) {
             Some(member) => {
                 member.settled = true;
@@ -216,14 +227,14 @@ impl Batch {
     pub fn rulings(&self) -> Vec<Ruling> {
         let mut rulings: Vec<(usize, Ruling)> = Vec::new();
         for (place, id) in self.ids.iter().enumerate() {
-            if let (Proof::Of(member, by), Some(end)) = (id.proof, &id.end)
+            if let (Proof::Of(member, by), Some(end), false) = (id.proof, &id.end, id.spent)
                 && !self.members[member].settled
                 && !rulings.iter().any(|(known, _)| *known == member)
             {
                 rulings.push((member, self.ruling(member, Some(place), Some(by), end.clone())));
             }
         }
-        if !self.ids.iter().any(|id| id.proof == Proof::Unread && id.end.is_none()) {
+        if !self.ids.iter().any(|id| id.proof == Proof::Unread && id.end.is_none() && !id.spent) {
             self.rule_the_rest(&mut rulings);
         }
         rulings.sort_by_key(|(member, _)| *member);
@@ -235,8 +246,7 @@ impl Batch {
         let proven: Vec<usize> = self.ids.iter().filter_map(|id| id.proof.member()).collect();
         let mut left: Vec<usize> =
             (0..self.members.len()).filter(|place| !self.members[*place].settled && !proven.contains(place)).collect();
-        let vague: Vec<usize> =
-            (0..self.ids.len()).filter(|place| matches!(self.ids[*place].proof, Proof::Vague(_))).collect();
+        let vague: Vec<usize> = (0..self.ids.len()).filter(|place| self.is_vague(*place)).collect();
         if vague.iter().any(|place| self.ids[*place].end.is_none()) {
             return;
         }
@@ -251,8 +261,9 @@ impl Batch {
 
     /// The ids of which the details named the same, too little to tell their candidates apart.
     fn rule_vague(&self, named: Named, left: &mut Vec<usize>, rulings: &mut Vec<(usize, Ruling)>) {
-        let ids: Vec<usize> =
-            (0..self.ids.len()).filter(|place| self.ids[*place].proof == Proof::Vague(named)).collect();
+        let ids: Vec<usize> = (0..self.ids.len())
+            .filter(|place| self.is_vague(*place) && self.ids[*place].proof == Proof::Vague(named))
+            .collect();
         let candidates: Vec<usize> = left.iter().copied().filter(|place| self.fits(*place, named)).collect();
         if candidates.is_empty() {
             return;
@@ -282,13 +293,17 @@ impl Batch {
     /// Ids that ended without ever showing a detail: they count for the member they were read for.
     fn rule_unread(&self, left: &mut Vec<usize>, rulings: &mut Vec<(usize, Ruling)>) {
         for (place, id) in self.ids.iter().enumerate() {
-            let (Proof::Unread, Some(end)) = (id.proof, &id.end) else { continue };
+            let (Proof::Unread, Some(end), false) = (id.proof, &id.end, id.spent) else { continue };
             let member = id.guess.filter(|guess| left.contains(guess)).or_else(|| left.first().copied());
             if let Some(member) = member {
                 left.retain(|other| *other != member);
                 rulings.push((member, self.ruling(member, Some(place), None, end.clone())));
             }
         }
+    }
+
+    fn is_vague(&self, place: usize) -> bool {
+        matches!(self.ids[place].proof, Proof::Vague(_)) && !self.ids[place].spent
     }
 
     fn without_id(&self, member: usize) -> End {

@@ -7,9 +7,6 @@ use crate::tenant::Polling;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-/// Attempts at the last poll of a remediation when no answer comes, before it counts as timed out.
-const LAST_POLLS_MAX: u8 = 3;
-
 /// The schedule of all open remediations.
 #[derive(Debug)]
 pub struct Poller {
@@ -25,7 +22,6 @@ struct Watch {
     interval_ms: u64,
     /// When it is due; entries of the heap that say otherwise are stale. `None` while its poll is in flight.
     due: Option<Moment>,
-    last_polls: u8,
     /// Fingerprint of the last status word and whether that word is a listed pending one.
     seen: Option<(u64, bool)>,
 }
@@ -39,8 +35,7 @@ impl Poller {
     /// A remediation was accepted.
     pub fn watch(&mut self, of: RemediationRef, accepted: Moment) {
         let due = Moment(accepted.0 + ms(self.polling.first_after));
-        let watch =
-            Watch { accepted, interval_ms: ms(self.polling.interval), due: Some(due), last_polls: 0, seen: None };
+        let watch = Watch { accepted, interval_ms: ms(self.polling.interval), due: Some(due), seen: None };
         self.watched.insert(of, watch);
         self.due.push(Reverse((due, of)));
     }
@@ -48,11 +43,6 @@ impl Poller {
     /// A remediation needs no more polls.
     pub fn forget(&mut self, of: RemediationRef) {
         self.watched.remove(&of);
-    }
-
-    /// How many remediations are open.
-    pub fn open(&self) -> usize {
-        self.watched.len()
     }
 
     /// The remediation that has been due longest, and since when.
@@ -86,8 +76,6 @@ impl Poller {
         let mut due = Moment(now.0 + pause);
         if started < deadline {
             due = due.min(deadline.max(now));
-        } else {
-            watch.last_polls += 1;
         }
         watch.interval_ms = (watch.interval_ms.saturating_mul(3) / 2).min(ms(self.polling.interval_max));
         watch.due = Some(due);
@@ -102,12 +90,11 @@ impl Poller {
         }
     }
 
-    /// Whether a poll that started at `started` was the last one that this remediation gets.
-    pub fn was_last(&self, of: RemediationRef, started: Moment, answered: bool) -> bool {
-        self.watched.get(&of).is_some_and(|watch| {
-            started.0 >= watch.accepted.0 + ms(self.polling.deadline)
-                && (answered || watch.last_polls + 1 >= LAST_POLLS_MAX)
-        })
+    /// Whether a poll that started then was the last one that this remediation gets, if it was answered.
+    pub fn was_last(&self, of: RemediationRef, started: Moment) -> bool {
+        self.watched
+            .get(&of)
+            .is_some_and(|watch| started.0 >= watch.accepted.0.saturating_add(ms(self.polling.deadline)))
     }
 
     /// Remembers the status word; true when it is a new one.
@@ -161,7 +148,7 @@ mod tests {
         while let Some((due, of)) = poller.longest_due() {
             polled.push(due.0 / 1000);
             poller.start(of);
-            if poller.was_last(of, due, true) {
+            if poller.was_last(of, due) {
                 poller.forget(of);
             } else {
                 poller.again_later(of, due, due);
@@ -171,37 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_across_the_deadline_is_followed_by_the_last_one_at_once_and_counts_as_no_attempt_at_it() {
+    fn a_poll_across_the_deadline_is_followed_by_the_last_one_at_once() {
         let mut poller = poller();
         poller.watch(ONE, Moment(0));
         poller.start(ONE);
-        assert!(!poller.was_last(ONE, Moment(199_000), false));
+        assert!(!poller.was_last(ONE, Moment(199_000)));
         poller.again_later(ONE, Moment(199_000), Moment(203_000));
         assert_eq!(poller.longest_due(), Some((Moment(203_000), ONE)));
-        let mut attempts = 1;
-        while !poller.was_last(ONE, Moment(203_000), false) {
-            poller.again_later(ONE, Moment(203_000), Moment(203_000));
-            attempts += 1;
-        }
-        assert_eq!(attempts, u32::from(LAST_POLLS_MAX));
-    }
-
-    #[test]
-    fn a_last_poll_without_an_answer_is_tried_again_a_few_times() {
-        let mut poller = poller();
-        poller.watch(ONE, Moment(0));
-        let mut now = Moment(200_000);
-        let mut tried = 0;
-        loop {
-            poller.start(ONE);
-            tried += 1;
-            if poller.was_last(ONE, now, false) {
-                break;
-            }
-            poller.again_later(ONE, now, now);
-            now = poller.longest_due().expect("still open").0;
-        }
-        assert_eq!(tried, 3);
+        assert!(poller.was_last(ONE, Moment(203_000)));
     }
 
     #[test]
@@ -217,7 +181,8 @@ mod tests {
         assert_eq!(poller.longest_due().map(|(_, of)| of), Some(TWO));
         poller.forget(TWO);
         assert_eq!(poller.longest_due().map(|(_, of)| of), Some(ONE));
-        assert_eq!(poller.open(), 1);
+        poller.forget(ONE);
+        assert_eq!(poller.longest_due(), None);
     }
 
     #[test]

@@ -27,13 +27,21 @@ pub struct Engine {
     pub(super) next_batch: u32,
     pub(super) now: Moment,
     pub(super) started: bool,
-    pub(super) ended: bool,
+    /// The last process ended its work; whether it left nothing to do.
+    pub(super) ended: Option<bool>,
     pub(super) leaving: bool,
     pub(super) stopping: Option<StopReason>,
     pub(super) drain_until: Option<Moment>,
-    pub(super) token_refused: Option<u32>,
+    /// The latest token that was refused to acts, and to polls, since one of that kind was last let in.
+    pub(super) act_token_refused: Option<u32>,
+    pub(super) poll_token_refused: Option<u32>,
     pub(super) not_sent_in_a_row: u32,
+    pub(super) throttled_in_a_row: u32,
     pub(super) unanswered_in_a_row: u32,
+    /// Last polls in a row, one for each time the gate opened, that brought no answer.
+    pub(super) last_polls_unanswered: u32,
+    /// Acts wait until then on their own: polls that work must not hide that acts are refused.
+    pub(super) acts_shut_until: Moment,
     pub(super) acted_last: bool,
     /// Items whose earlier steps are not done.
     pub(super) waiting: usize,
@@ -149,13 +157,17 @@ impl Engine {
             next_batch: 1,
             now: Moment(0),
             started: false,
-            ended: false,
+            ended: None,
             leaving: false,
             stopping: None,
             drain_until: None,
-            token_refused: None,
+            act_token_refused: None,
+            poll_token_refused: None,
             not_sent_in_a_row: 0,
+            throttled_in_a_row: 0,
             unanswered_in_a_row: 0,
+            last_polls_unanswered: 0,
+            acts_shut_until: Moment(0),
             acted_last: false,
             submitted: 0,
             just_ended: Vec::new(),
@@ -201,7 +213,7 @@ impl Engine {
 
     /// Whether the run ended with every item having its final outcome: no process has anything left to do.
     pub fn is_over(&self) -> bool {
-        self.ended && self.is_complete()
+        self.ended == Some(true)
     }
 
     /// Changes the state by one fact. Facts that cannot follow each other are an error, never ignored.
@@ -264,8 +276,8 @@ impl Engine {
                 self.tally_throttled = 0;
                 Ok(())
             }
-            What::Ended { .. } => {
-                self.ended = true;
+            What::Ended { complete } => {
+                self.ended = Some(*complete);
                 Ok(())
             }
         }
@@ -290,13 +302,16 @@ impl Engine {
     }
 
     fn resumed(&mut self) {
-        self.ended = false;
+        self.ended = None;
         self.leaving = false;
         self.stopping = None;
         self.drain_until = None;
-        self.token_refused = None;
+        self.act_token_refused = None;
+        self.poll_token_refused = None;
         self.not_sent_in_a_row = 0;
+        self.throttled_in_a_row = 0;
         self.unanswered_in_a_row = 0;
+        self.last_polls_unanswered = 0;
     }
 
     fn enqueue(&mut self, ready: &[ItemId], at: Moment) {
@@ -389,7 +404,7 @@ impl Engine {
     ) -> Result<(), Illegal> {
         let batch = self.items.batch(item);
         let known = batch.and_then(|batch| match self.batches.get_mut(&batch) {
-            Some(Stage::Accepted(open)) => open.settle(item).then_some(batch),
+            Some(Stage::Accepted(open)) => open.settle(item, of.map(|of| usize::from(of.index))).then_some(batch),
             _ => None,
         });
         let Some(batch) = known else {

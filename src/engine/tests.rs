@@ -1,5 +1,7 @@
 //! The engine against a small model of the API in virtual time: no IO, no waiting.
 
+use super::call::{ActReply, Detail, LimitHeaders, PollReply, ReplyBody};
+use super::fact::{NotCarriedOut, Settled};
 use super::*;
 use crate::plan::PlanHeader;
 use crate::plan::{PlannedStep, PlannedTenant};
@@ -339,6 +341,78 @@ fn a_storm_of_unanswered_acts_stops_acting_and_leaves_the_rest_unsent() {
     assert_eq!(world.last(), &What::Ended { complete: false });
 }
 
+/// An id that belonged to an item and then shows another event: its success is not that item's.
+#[test]
+fn a_success_of_something_else_is_not_taken_for_the_items_own() {
+    let foreign = |_: u32, age: u64| {
+        (age >= 3 * SECOND).then(|| {
+            PollReply::Detail(Box::new(Detail {
+                status: Some("success".into()),
+                agent_id: Some("somebody-else".into()),
+                ..Detail::default()
+            }))
+        })
+    };
+    let mut world = World::new(header(1, 5), &on_own_agents(2), Model { poll: Box::new(foreign), ..Model::default() });
+    let progress = world.finish();
+    assert!(world.facts.iter().any(|fact| matches!(fact.what, What::Paired { .. })), "they were proven first");
+    assert_eq!((progress.succeeded, progress.unclear), (0, 2));
+    world.crash();
+    assert_eq!(world.engine.progress().settled, 2);
+}
+
+#[test]
+fn acts_that_are_refused_end_the_run_though_polls_work() {
+    for (why, stop) in [
+        (NotCarriedOut::Unauthorized, StopReason::SignIn),
+        (NotCarriedOut::Throttled, StopReason::Unreachable),
+        (NotCarriedOut::NotSent, StopReason::Unreachable),
+    ] {
+        let act = move |batch: u32, ids: &[String]| match batch {
+            1 => ActReply::Accepted { ids: ids.to_vec() },
+            _ => ActReply::NotCarriedOut { why, message: "no".into() },
+        };
+        let status = |_: u32, _| "queued";
+        let mut header = header(1, 1);
+        header.polling.deadline = secs(30 * 24 * 3600);
+        header.polling.interval_max = secs(10);
+        let model = Model { act: Box::new(act), status: Box::new(status), ..Model::default() };
+        let mut world = World::new(header, &on_own_agents(5), model);
+        // Each reading of the token gives a new one: the model answers with the number of the reading.
+        let mut then = world.go(Input::Started, Moment(1_000_100));
+        for step in 1..20_000 {
+            if then == Then::Finished || world.engine.progress().stopping {
+                break;
+            }
+            world.token = 1 + world.engine.progress().posts as u32;
+            then = world.go(Input::Ticked, Moment(1_000_100 + step * 5 * SECOND));
+        }
+        assert!(world.facts.iter().any(|fact| fact.what == What::Stopping { why: stop }), "{why:?} goes on for ever");
+        assert!(world.engine.progress().posts <= 24, "{why:?}: {} acts", world.engine.progress().posts);
+    }
+}
+
+/// However many items are open: the network's absence is one trouble, and nobody times out because of it.
+#[test]
+fn without_a_network_at_the_deadline_the_process_leaves_and_items_stay_open() {
+    let gone = |_: u32, _: u64| Some(PollReply::NoAnswer { message: "gone".into(), for_good: false });
+    let mut world = World::new(header(1, 50), &on_own_agents(500), Model { poll: Box::new(gone), ..Model::default() });
+    let progress = world.finish();
+    assert_eq!((progress.settled, progress.sent), (0, 500));
+    let took = world.now.0 - 1_000_000;
+    assert!(took < 3 * 3600 * SECOND, "it took {} s", took / SECOND);
+    assert_eq!(world.last(), &What::Ended { complete: false });
+}
+
+#[test]
+fn polls_that_are_throttled_for_ever_do_not_keep_a_run_for_ever() {
+    let throttled = |_: u32, _: u64| Some(PollReply::Throttled);
+    let model = Model { poll: Box::new(throttled), ..Model::default() };
+    let mut world = World::new(header(1, 50), &on_own_agents(20), model);
+    assert_eq!(world.finish().settled, 0);
+    assert!(world.now.0 - 1_000_000 < 6 * 3600 * SECOND);
+}
+
 /// Polls that are answered in between say nothing of acts.
 #[test]
 fn acts_that_are_left_unanswered_stop_acting_though_polls_work() {
@@ -474,7 +548,7 @@ fn a_crash_at_any_moment_repeats_nothing_and_loses_nothing() {
             .sum();
         let _ = world.turn(Input::Started);
         for batch in lost {
-            let _ = world.turn(Input::Lost { batch, may_have_left: true });
+            let _ = world.turn(Input::Lost { batch });
         }
         assert_eq!(world.go(Input::Ticked, Moment(u64::MAX)), Then::Finished);
         let progress = world.engine.progress();

@@ -26,7 +26,7 @@ fn ruled(mut batch: Batch, details: &[(usize, Option<&str>, Option<&str>, Settle
     let mut said = Vec::new();
     let mut hear = |batch: &mut Batch| {
         for ruling in batch.rulings() {
-            assert!(batch.settle(ruling.item), "item settled twice: {ruling:?}");
+            assert!(batch.settle(ruling.item, ruling.index.map(usize::from)), "item settled twice: {ruling:?}");
             let id = ruling.index.map_or("-".to_owned(), |index| index.to_string());
             let by = ruling.by.map_or(String::new(), |by| format!(" by {by:?}"));
             said.push(format!("{}:{id}:{:?}{by}", ruling.item.0, ruling.end.outcome));
@@ -146,6 +146,30 @@ fn unusable_ids_leave_their_item_unmatched() {
 fn more_ids_than_items_keep_what_is_proven() {
     let got = ruled(batch(&["a"], &["r1", "r2"]), &[(1, Some("a"), Some("u0"), Succeeded)]);
     assert_eq!(got, ["0:1:Succeeded by AgentAndUniqueId"]);
+}
+
+#[test]
+fn an_id_that_later_describes_something_else_contradicts_its_item() {
+    let mut batch = batch(&["a", "b"], &["r1", "r2"]);
+    assert!(batch.pair(0, ItemId(0), PairedBy::Agent));
+    assert_eq!(batch.contradicts(0, named(Some("a"), Some("u0"))), None);
+    assert_eq!(batch.contradicts(0, named(None, None)), None, "it says less, not something else");
+    for other in [named(Some("z"), None), named(Some("b"), None), Named { foreign: true, ..Named::default() }] {
+        assert_eq!(batch.contradicts(0, other), Some(ItemId(0)), "{other:?}");
+    }
+    assert!(batch.settle(ItemId(0), Some(0)));
+    assert_eq!(batch.contradicts(0, named(Some("z"), None)), None, "it is settled already");
+}
+
+/// As after a crash: what was settled from an id without proof is known, the id's detail is not.
+#[test]
+fn an_id_that_settled_an_item_blocks_and_settles_no_other() {
+    let mut batch = batch(&["a", "b"], &["r1", "r2"]);
+    assert!(batch.pair(0, ItemId(0), PairedBy::Agent));
+    assert!(batch.settle(ItemId(1), Some(1)));
+    assert_eq!(batch.worth_reading().collect::<Vec<_>>(), [0]);
+    batch.end(0, end(Failed));
+    assert_eq!(batch.rulings().len(), 1);
 }
 
 #[test]
