@@ -62,8 +62,8 @@ enum TypedCommand {
         /// The same as `plan`
         #[arg(long, conflicts_with_all = ["yes", "reports", "token_file", "quiet", "log"])]
         dry_run: bool,
-        /// Run against the built-in simulator, in this process, with a tenant of its own
-        #[arg(long)]
+        /// Run against the built-in simulator, in this process, with a tenant, limits and polling of its own
+        #[arg(long, conflicts_with = "token_file")]
         simulate: bool,
         #[command(flatten)]
         running: Running,
@@ -107,7 +107,7 @@ enum TypedCommand {
         /// A Tera template of your own
         #[arg(long, value_name = "FILE", conflicts_with = "format")]
         template: Option<PathBuf>,
-        /// Where to write it [default: standard output]
+        /// Where to write it; `-` is standard output [default: standard output]
         #[arg(long, short, value_name = "PATH")]
         output: Option<PathBuf>,
         #[command(flatten)]
@@ -222,14 +222,14 @@ pub struct SimulateArgs {
     /// Per cent of the remediation ids that are left out of answers
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     pub drop_ids: f64,
-    /// Per cent of the remediation ids that are said twice
+    /// Per cent of the remediation ids in whose place another item's id is said once more
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     pub repeat_ids: f64,
     /// A limit such as `50/s` or `300/h`
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub requests: Option<crate::tenant::Rate>,
     /// Calls at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: Option<u16>,
     /// Per cent of the acts whose connection breaks before they are carried out
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
@@ -307,6 +307,7 @@ impl Typed {
             TypedCommand::Report { run, format, template, output, state } => {
                 let format = format.or_else(|| template.map(ReportFormat::Template));
                 let format = format.ok_or_else(|| "give --format or --template".to_owned())?;
+                let output = output.filter(|path| path.as_os_str() != "-");
                 Command::Report { run, format, output, state: state.folder()? }
             }
             TypedCommand::Simulate(args) => Command::Simulate(args),

@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod report_paths;
 pub mod resume;
 pub mod run;
 pub mod runs;

@@ -80,7 +80,10 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
     let api = connect(&plan.header, simulator.as_ref(), &order.running)?;
-    api.check_token().await?;
+    if !plan.items.is_empty() {
+        // Better now than after a run has begun; a run with nothing to do needs none.
+        api.check_token().await?;
+    }
     let created = wall_clock();
     let journal = Journal::open(&order.state, &plan.header.tenant.name)?;
     let spent = spent_until(created, &plan.header, &journal)?;
@@ -250,6 +253,8 @@ fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure
     use tokio::signal::unix::{SignalKind, signal};
     let (send, stops) = mpsc::channel(8);
     let listen = |kind| signal(kind).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")));
+    // Asked before anybody listens: `nohup` has it ignored, and that is meant to last.
+    let hup_ignored = is_ignored(SignalKind::hangup());
     let (mut int, mut term, mut hup) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
     let running = running.clone();
@@ -259,7 +264,7 @@ fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure
             tokio::select! {
                 _ = int.recv() => {}
                 _ = term.recv() => {}
-                _ = hup.recv() => {}
+                _ = hup.recv(), if !hup_ignored => {}
             }
             let (reason, words) = if again {
                 (StopReason::SignalAgain, "leaving at once; `quell resume` goes on")
@@ -275,6 +280,14 @@ fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure
         }
     });
     Ok(stops)
+}
+
+/// Whether the process was started with this signal ignored; where the system does not say, it was not.
+fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
 /// Asks on the terminal: who carries on types how many hosts are concerned.

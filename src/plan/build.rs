@@ -77,11 +77,12 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let mut selection = Selection::default();
     if found.is_empty() {
         selection = select::select(&steps, &tenant.actions, &all_events, by_column(&work));
-        let repeated = repeats::find(&selection.chosen, &all_events);
         if by_column(&work) {
-            problems::report_contradictions(&repeated, &steps, &all_events, &sources, &mut found);
+            let contradictions = repeats::contradictions(&selection.chosen, &steps, &all_events);
+            problems::report_contradictions(&contradictions, &steps, &all_events, &sources, &mut found);
         }
-        selection.leave_out(&repeated, &all_events);
+        let repeats = repeats::find(&selection.chosen, &steps, &all_events);
+        selection.leave_out(&repeats, &all_events);
         if !partial {
             problems::report_bad_rows(&selection.bad, &sources, &mut found);
         }

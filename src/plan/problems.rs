@@ -2,7 +2,6 @@
 
 use super::build::Work;
 use super::filter::FilterError;
-use super::repeats::Repeats;
 use super::select::{BadRow, Chosen, ReadyStep};
 use crate::events::{Event, RowPlace};
 use crate::problem::{Place, Problem};
@@ -104,7 +103,7 @@ pub(super) fn report_bad_rows(bad: &[BadRow], sources: &[String], problems: &mut
 }
 
 pub(super) fn report_contradictions(
-    repeated: &Repeats,
+    contradictions: &[(Chosen, Chosen)],
     steps: &[ReadyStep],
     events: &[Event],
     sources: &[String],
@@ -112,10 +111,10 @@ pub(super) fn report_contradictions(
 ) {
     let event = |chosen: Chosen| &events[chosen.event as usize];
     let action = |chosen: Chosen| &steps[usize::from(chosen.step)].action.name;
-    for (index, &(first, other)) in repeated.contradictions.iter().enumerate() {
+    for (index, &(first, other)) in contradictions.iter().enumerate() {
         let place = event(other).place;
         if index == ROWS_SHOWN_MAX {
-            let message = format!("{} more rows contradict earlier ones", repeated.contradictions.len() - index);
+            let message = format!("{} more rows contradict earlier ones", contradictions.len() - index);
             problems.push(row_problem(place, sources, message, None));
             return;
         }

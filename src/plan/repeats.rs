@@ -1,19 +1,51 @@
-//! The same event twice. What counts is what would be sent: agent, event id, type, process id, unique id, and the step.
-//! Other columns may differ: the first row that a step selects stands for the event.
+//! The same event twice. What counts is what would be sent: agent, event id, type, process id, unique id, each after the
+//! action's `fill`, and the step. Other columns may differ: the first row that a step selects stands for the event.
 //!
 //! Events are compared by 128 bits of SHA-256, so that a million rows need 24 MB and no copies of their texts.
 
-use super::select::Chosen;
+use super::select::{Chosen, ReadyStep};
 use crate::events::Event;
+use crate::tenant::{Action, FillField};
 use sha2::{Digest, Sha256};
 
-/// What was found.
-#[derive(Debug, Default)]
-pub(super) struct Repeats {
-    /// Indices into what was chosen, ascending, each with the index of the event that stands for it.
-    pub(super) dropped: Vec<(u32, u32)>,
-    /// One event under different steps by different rows: the first row's choice and a later one's, in order of the latter.
-    pub(super) contradictions: Vec<(Chosen, Chosen)>,
+/// Repeats among what was chosen: indices into it, ascending, each with the index of the event that stands for it.
+pub(super) fn find(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> Vec<(u32, u32)> {
+    let entries = entries(chosen, |one| {
+        let event = &events[one.event as usize];
+        let [agent, id, unique] = filled(&steps[usize::from(one.step)].action, event);
+        let pid = event.pid.to_le_bytes();
+        fingerprint(&[agent.as_bytes(), id.as_bytes(), unique.as_bytes(), event.event_type.as_str().as_bytes(), &pid])
+    });
+    let mut repeats: Vec<(u32, u32)> = Vec::new();
+    for same in entries.chunk_by(|one, other| one.event == other.event && one.step == other.step) {
+        // Entries are sorted by index within the step: the first is the earliest row.
+        let original = chosen[same[0].index as usize].event;
+        repeats.extend(same[1..].iter().map(|entry| (entry.index, original)));
+    }
+    repeats.sort_unstable();
+    repeats
+}
+
+/// One event of one agent under different steps by different rows: the first row's choice and a later one's, in order of
+/// the latter. Rows that name the same event contradict each other whatever else they say of it.
+pub(super) fn contradictions(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> Vec<(Chosen, Chosen)> {
+    let entries = entries(chosen, |one| {
+        let [agent, id, _] = filled(&steps[usize::from(one.step)].action, &events[one.event as usize]);
+        fingerprint(&[agent.as_bytes(), id.as_bytes()])
+    });
+    let mut found: Vec<(Chosen, Chosen)> = Vec::new();
+    for same_event in entries.chunk_by(|one, other| one.event == other.event) {
+        let first = same_event.iter().map(|entry| entry.index).min().unwrap_or(0);
+        let first = chosen[first as usize];
+        for same_step in same_event.chunk_by(|one, other| one.step == other.step) {
+            let original = chosen[same_step[0].index as usize];
+            if original.event != first.event && original.step != first.step {
+                found.push((first, original));
+            }
+        }
+    }
+    found.sort_by_key(|(_, other)| (other.event, other.step));
+    found
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -23,48 +55,33 @@ struct Entry {
     index: u32,
 }
 
-/// Finds all repeats among what was chosen.
-pub(super) fn find(chosen: &[Chosen], events: &[Event]) -> Repeats {
-    let mut entries: Vec<Entry> = Vec::with_capacity(chosen.len());
-    let mut last: Option<(u32, [u8; 16])> = None;
-    for (index, one) in (0_u32..).zip(chosen) {
-        let event = match last {
-            Some((event, identity)) if event == one.event => identity,
-            _ => identity(&events[one.event as usize]),
-        };
-        last = Some((one.event, event));
-        entries.push(Entry { event, step: one.step, index });
-    }
+/// What was chosen, sorted by what identifies its event, then step, then row.
+fn entries(chosen: &[Chosen], identity: impl Fn(&Chosen) -> [u8; 16]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> =
+        (0..).zip(chosen).map(|(index, one)| Entry { event: identity(one), step: one.step, index }).collect();
     entries.sort_unstable();
-    let mut repeats = Repeats::default();
-    for same_event in entries.chunk_by(|one, other| one.event == other.event) {
-        let first_of_all = same_event.iter().map(|entry| entry.index).min().unwrap_or(0);
-        for same_step in same_event.chunk_by(|one, other| one.step == other.step) {
-            // Entries are sorted by index within the step: the first is the earliest row.
-            let original = chosen[same_step[0].index as usize];
-            let dropped = same_step[1..].iter().map(|entry| (entry.index, original.event));
-            repeats.dropped.extend(dropped);
-            let first = chosen[first_of_all as usize];
-            if original.event != first.event {
-                repeats.contradictions.push((first, original));
-            }
-        }
-    }
-    repeats.dropped.sort_unstable();
-    repeats.contradictions.sort_by_key(|(_, other)| (other.event, other.step));
-    repeats
+    entries
 }
 
-fn identity(event: &Event) -> [u8; 16] {
+/// Agent, event and unique id as the action sends them.
+fn filled<'a>(action: &Action, event: &'a Event) -> [&'a str; 3] {
+    let own = |field| match field {
+        FillField::AgentId => &*event.agent_id,
+        FillField::EventId => &*event.event_id,
+        FillField::UniqueId => &*event.unique_id,
+    };
+    [FillField::AgentId, FillField::EventId, FillField::UniqueId]
+        .map(|field| own(action.fill.iter().find(|(to, _)| *to == field).map_or(field, |(_, from)| *from)))
+}
+
+fn fingerprint(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
-    for text in [&event.agent_id, &event.event_id, &event.unique_id] {
+    for part in parts {
         // Lengths keep ("ab", "c") and ("a", "bc") apart.
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
     }
-    hash.update(event.event_type.as_str().as_bytes());
-    hash.update(event.pid.to_le_bytes());
-    let mut identity = [0; 16];
-    identity.copy_from_slice(&hash.finalize()[..16]);
-    identity
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&hash.finalize()[..16]);
+    fingerprint
 }

@@ -3,7 +3,6 @@
 //! A row is judged whole: when one step's filter cannot judge it, no step has it.
 
 use super::filter::{ColumnReader, Filter};
-use super::repeats::Repeats;
 use super::{PlannedStep, RowWithoutItem};
 use crate::events::{Event, RowPlace};
 use crate::inert::escaped;
@@ -104,12 +103,12 @@ pub(super) fn actions_of_rows<'a>(actions: &'a [Action], events: &[Event]) -> Ve
 
 impl Selection {
     /// Takes repeated events out of what was chosen; a row that has nothing left is a duplicate.
-    pub(super) fn leave_out(&mut self, repeated: &Repeats, events: &[Event]) {
-        if repeated.dropped.is_empty() {
+    pub(super) fn leave_out(&mut self, repeats: &[(u32, u32)], events: &[Event]) {
+        if repeats.is_empty() {
             return;
         }
-        let mut dropped = repeated.dropped.iter().peekable();
-        let mut kept: Vec<Chosen> = Vec::with_capacity(self.chosen.len() - repeated.dropped.len());
+        let mut dropped = repeats.iter().peekable();
+        let mut kept: Vec<Chosen> = Vec::with_capacity(self.chosen.len() - repeats.len());
         let mut position = 0;
         while let Some(&Chosen { event, .. }) = self.chosen.get(position) {
             let (before, mut first) = (kept.len(), None);
