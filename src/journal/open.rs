@@ -106,7 +106,7 @@ impl Journal {
         let (key, head) = stored.map_err(|e| from_sqlite("write", &self.path, e))?;
         let head_file = HeadFile::create(&self.folder.path, &meta.id, head)?;
         self.forget_finished_heads(key)?;
-        Ok(SqliteRun::new(self.folder, self.connection, head_file, key, head))
+        SqliteRun::new(self.folder, self.connection, head_file, key, head)
     }
 
     /// Takes up a run by its name or an unambiguous beginning of it, or the newest unfinished one. Its plan and its whole
@@ -123,7 +123,7 @@ impl Journal {
         let head_file = HeadFile::create(&self.folder.path, &id, head)?;
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
-        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head);
+        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
     }
 
