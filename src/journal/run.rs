@@ -132,6 +132,10 @@ impl SqliteRun {
             return Ok(None);
         }
         if let Some(charge) = charge {
+            // A clock that was far ahead must not let its charges count as fresh for years: they age from now, once.
+            transaction
+                .prepare_cached("UPDATE budget SET at = ?1 WHERE at > ?1")?
+                .execute([charge.at.0.cast_signed()])?;
             transaction.prepare_cached("INSERT INTO budget(at, calls, run) VALUES(?1, ?2, ?3)")?.execute(params![
                 charge.at.0.cast_signed(),
                 charge.calls,
