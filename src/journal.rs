@@ -8,6 +8,7 @@ mod chain;
 mod folder;
 mod head;
 mod list;
+#[cfg(test)]
 mod memory;
 mod open;
 mod reader;
@@ -17,7 +18,8 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use list::{RunSummaryRow, runs};
+pub use list::{Listed, RunSummaryRow, runs};
+#[cfg(test)]
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
 pub use reader::RunReader;
@@ -102,6 +104,14 @@ pub enum StoreError {
         given: String,
         /// The runs it fits.
         runs: Vec<String>,
+    },
+    /// What was asked for may stand in a journal that cannot be read.
+    #[error("{what}; what cannot be read: {}", unreadable.join("; "))]
+    Hidden {
+        /// `no run "contain-0612-7f3" was found`, …
+        what: String,
+        /// What is wrong with each of them.
+        unreadable: Vec<String>,
     },
     /// Someone else appended, or an earlier failure ended this store.
     #[error("this process no longer owns the run: {0}")]

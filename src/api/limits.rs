@@ -1,14 +1,11 @@
 //! What an answer says about limits: in its headers, and by the limit codes in its body.
 //!
-//! It decides nothing about waiting. What it cannot read it leaves out, and no wait is longer than an hour.
+//! It decides nothing about waiting, not even how long is too long. What it cannot read it leaves out.
 
 use super::json::Json;
 use crate::engine::call::LimitHeaders;
 use http::HeaderMap;
 use std::time::Duration;
-
-/// The longest wait that a header may ask for.
-pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The vendor's codes for "too many at once" and "too many in the window".
 const LIMIT_CODES: [&str; 2] = ["1960", "1965"];
@@ -24,23 +21,21 @@ pub fn limit_headers(headers: &HeaderMap) -> LimitHeaders {
         limit: number(headers, "x-ratelimit-limit").map(saturated),
         window: number(headers, "x-ratelimit-window-sec").map(Duration::from_secs),
         remaining: number(headers, "x-ratelimit-remaining").map(saturated),
-        wait: to_wait.max(retry_after(headers)).map(|wait| wait.min(WAIT_MAX)),
+        wait: to_wait.max(retry_after(headers)),
         concurrency: first_number(headers, CONCURRENCY_LIMIT).map(|number| number.try_into().unwrap_or(u16::MAX)),
     }
 }
 
 /// Whether the headers of a 409 say that a limit refused it. Some gateways send limit headers with every answer, so
-/// headers which say that no limit was reached make it an ordinary conflict, and that is never sent again by itself.
+/// only what says that a limit *was reached* counts: no calls left, a time to wait, no room beside those that run. All
+/// else is an ordinary conflict, and that is never sent again by itself.
 pub(super) fn headers_refuse(headers: &HeaderMap) -> bool {
     let limits = limit_headers(headers);
     let running = first_number(headers, CONCURRENCY_RUNNING);
-    let full = running.zip(limits.concurrency).is_some_and(|(running, limit)| running >= u64::from(limit));
-    if full || limits.wait.is_some_and(|wait| !wait.is_zero()) {
-        return true;
-    }
-    let calls_left = limits.remaining.is_some_and(|remaining| remaining > 0);
-    let any = limits != LimitHeaders::default() || running.is_some();
-    any && !calls_left
+    // A limit of none at all is how some say that there is no limit.
+    let limit = limits.concurrency.filter(|limit| *limit > 0);
+    let full = running.zip(limit).is_some_and(|(running, limit)| running >= u64::from(limit));
+    full || limits.remaining == Some(0) || limits.wait.is_some_and(|wait| !wait.is_zero())
 }
 
 /// Whether a body carries a limit code where the API puts its codes: never merely somewhere in a text, for an id may
@@ -151,13 +146,16 @@ mod tests {
             (&[("Retry-After", "7"), ("X-RateLimit-ToWait-Sec", "9")], wait(9)),
             (&[("Retry-After", "9"), ("X-RateLimit-ToWait-Sec", "7")], wait(9)),
             (&[("Retry-After", "rubbish"), ("X-RateLimit-ToWait-Sec", "7")], wait(7)),
-            (&[("Retry-After", "3601")], wait(3600)),
-            (&[("Retry-After", "99999999999999999999999")], wait(3600)),
+            (&[("Retry-After", "3601")], wait(3601)),
+            (&[("Retry-After", "99999999999999999999999")], wait(u64::MAX)),
             (&[("Retry-After", "Sun, 06 Nov 1994 08:50:37 GMT"), ("Date", NOW)], wait(60)),
             (&[("Retry-After", "Sunday, 06-Nov-94 08:50:37 GMT"), ("Date", NOW)], wait(60)),
             (&[("Retry-After", "Sun Nov  6 08:50:37 1994"), ("Date", NOW)], wait(60)),
             (&[("Retry-After", "Sun, 06 Nov 1994 08:40:00 GMT"), ("Date", NOW)], wait(0)),
-            (&[("Retry-After", "Fri, 06 Nov 2099 08:49:37 GMT"), ("Date", NOW)], wait(3600)),
+            (
+                &[("Retry-After", "Fri, 06 Nov 2099 08:49:37 GMT"), ("Date", NOW)],
+                wait(105 * 365 * 86_400 + 26 * 86_400),
+            ),
             (&[("Retry-After", "Sun, 06 Nov 1994 08:50:37 GMT")], none()),
             (&[("Retry-After", "Sun, 06 Nov 1994 08:50:37 GMT"), ("Date", "yesterday")], none()),
             (&[("Retry-After", "-5")], none()),
@@ -173,12 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_say_a_limit_refused_the_call() {
+    fn only_headers_that_say_a_limit_was_reached_make_a_conflict_a_refusal() {
         let table: &[(&[(&str, &str)], bool)] = &[
             (&[], false),
             (&[("Content-Type", "text/html")], false),
             (&[("X-RateLimit-Limit", "rubbish")], false),
-            (&[("X-RateLimit-Limit", "300")], true),
+            (&[("X-RateLimit-Limit", "300")], false),
+            (&[("X-RateLimit-Limit", "300"), ("X-RateLimit-Window-Sec", "3600")], false),
+            (&[("Retry-After", "0")], false),
+            (&[("Retry-After", "soon")], false),
+            (&[("X-Concurrency-Limit-Limit", "2")], false),
+            (&[("X-Concurrency-Limit-Running", "2")], false),
+            (&[("X-Concurrency-Limit-Limit", "2"), ("X-Concurrency-Limit-Running", "1")], false),
+            (&[("X-Concurrency-Limit-Limit", "0"), ("X-Concurrency-Limit-Running", "0")], false),
+            (&[("X-Concurrency-Limit-Limit", "2"), ("X-Concurrency-Limit-Running", "3")], true),
             (&[("X-RateLimit-Remaining", "0")], true),
             (&[("X-RateLimit-ToWait-Sec", "10"), ("X-RateLimit-Remaining", "5")], true),
             (&[("Retry-After", "10")], true),

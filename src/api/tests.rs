@@ -167,6 +167,14 @@ async fn answers_to_an_act() {
         (answer(400, r#"{"errorCode":1905,"message":"bad\nitem"}"#), rejected(400, "bad item (1905)")),
         (answer(403, r#"{"_error":{"message":"no permission"}}"#), rejected(403, "no permission")),
         (answer(422, r#"{"authentication_exceptions":["x y"]}"#), rejected(422, "x y")),
+        (
+            answer_with(403, &[("content-type", "text/html; charset=utf-8")], "<h1>blocked"),
+            unreadable("HTTP 403, text/html; charset=utf-8: <h1>blocked"),
+        ),
+        (
+            answer_with(409, &[("x-concurrency-limit-limit", "2"), ("x-concurrency-limit-running", "1")], ""),
+            unreadable("HTTP 409, no content type: an empty body"),
+        ),
         (answer(413, ""), rejected(413, "HTTP 413, application/json: an empty body")),
         (answer(409, r#"{"message":"exists"}"#), unreadable("HTTP 409, application/json: exists")),
         (

@@ -5,7 +5,7 @@ use super::run::{check_reports, connect, drive, finish, runtime, spent_until, wa
 use super::tell;
 use crate::cli::Running;
 use crate::driver::{Driver, RunClock};
-use crate::engine::fact::{Fact, ItemId, What};
+use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
 use crate::engine::{Engine, Illegal};
 use crate::error::{ExitCode, Failure};
@@ -28,20 +28,19 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
         return Ok(ExitCode::Fine);
     };
     let journal = Journal::open(state, &tenant)?;
-    let wall = wall_clock();
-    let preview = RunReader::open(state, Some(&id))?;
+    let preview = RunReader::of_tenant(state, &tenant, &id)?;
     check_reports(running, preview.header())?;
-    let spent = spent_until(wall, preview.header(), &journal)?;
+    let spent = spent_before(wall_clock(), &preview, &journal)?;
     drop(preview);
-    let taken = journal.resume(Some(&id))?;
+    let taken = journal.resume(&id)?;
     let reader = taken.run.reader()?;
     let (engine, simulator) = restore(&reader, &id, spent)?;
     if engine.is_over() {
         tell(&format!("run {id} is complete: there is nothing left to do"));
-        return finish(false, &id, running, state);
+        return finish(false, &tenant, &id, running, state);
     }
-    if taken.other_host.is_some() {
-        tell(&format!("run {id} was last written on another machine: make sure that it does not go on there"));
+    if let Some(host) = &taken.other_host {
+        warn_of_other_host(&id, host, running);
     }
     let header = Arc::new(taken.header);
     let api = connect(&header, simulator.as_ref(), running)?;
@@ -60,17 +59,25 @@ fn choose(run: Option<&str>, state: &Path) -> Result<Option<(String, String)>, F
         let reader = RunReader::open(state, Some(run))?;
         return Ok(Some((reader.meta().id.clone(), reader.meta().tenant.clone())));
     }
-    let newest =
-        journal::runs(state)?.into_iter().filter(|run| run.ended != Some(true)).max_by_key(|run| run.meta.created);
+    let newest = journal::runs(state)?.newest_unfinished()?;
     Ok(newest.map(|run| (run.meta.id, run.meta.tenant)))
 }
 
+/// Said even when it is quiet: two copies of a journal know nothing of each other's acts.
+fn warn_of_other_host(id: &str, host: &str, running: &Running) {
+    let words = format!("run {id} was last written on another machine: make sure that it does not go on there");
+    let fields = serde_json::json!({"run": id, "host": host});
+    announce(&Running { quiet: false, ..running.clone() }, "other_host", &words, fields);
+}
+
+/// The moments from which earlier calls age, on the run's clock, which never goes back: its engine begins where its last
+/// fact ended. By a wall clock that was set back, calls of just now would lie ahead of it.
+pub fn spent_before(wall: Moment, run: &RunReader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
+    spent_until(wall.max(run.last_moment()?), run.header(), journal)
+}
+
 /// The engine as the facts left it; for a simulated run also the simulator, with what it had accepted.
-fn restore(
-    reader: &RunReader,
-    id: &str,
-    spent: Vec<crate::engine::fact::Moment>,
-) -> Result<(Engine, Option<Simulator>), Failure> {
+fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, Option<Simulator>), Failure> {
     let mut shapes = Vec::new();
     let simulated = reader.meta().simulated;
     let mut items = Vec::new();

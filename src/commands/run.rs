@@ -120,6 +120,7 @@ pub async fn drive(
 ) -> Result<ExitCode, Failure> {
     let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
+    let tenant = driver.header.tenant.name.clone();
     let ended = driver.run(stops, |progress, _| teller.hear(progress)).await;
     drop(teller);
     let ending = match ended {
@@ -134,13 +135,19 @@ pub async fn drive(
             return Err(e.into());
         }
     };
-    finish(ending.died > 0, id, running, state)
+    finish(ending.died > 0, &tenant, id, running, state)
 }
 
 /// The summary, the reports, the exit code. A report that cannot be written does not keep the others from being so.
 /// `bug` says that a task of the run died.
-pub fn finish(bug: bool, id: &str, running: &Running, state: &std::path::Path) -> Result<ExitCode, Failure> {
-    let standing = Standing::of(RunReader::open(state, Some(id))?, bug)?;
+pub fn finish(
+    bug: bool,
+    tenant: &str,
+    id: &str,
+    running: &Running,
+    state: &std::path::Path,
+) -> Result<ExitCode, Failure> {
+    let standing = Standing::of(RunReader::of_tenant(state, tenant, id)?, bug)?;
     let mut failures = standing.write_planned();
     failures.extend(running.reports.iter().filter_map(|(format, path)| standing.write_file(format, path).err()));
     let colour = if std::io::stdout().is_terminal() { Colour::Always } else { Colour::Never };
@@ -221,7 +228,7 @@ pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Resul
     let window = millis(rate.window);
     // A block may have been reserved long before its last call was made, so all of them are looked at.
     let call_max = header.limits.act_timeout.max(header.limits.poll_timeout);
-    let mut spent = ageing(&journal.charges_since(Moment(0))?, now, millis(call_max));
+    let mut spent = ageing(&journal.charges(now)?, now, millis(call_max));
     spent.retain(|until| until.0 + window >= now.0);
     Ok(spent)
 }

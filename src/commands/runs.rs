@@ -1,16 +1,20 @@
 //! `quell runs`: the runs of the state folder, newest first.
 
-use super::say;
+use super::{say, tell};
 use crate::cli::ListFormat;
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, RunSummaryRow};
+use crate::journal::{self, Listed, RunSummaryRow};
 use crate::report::{inert, words};
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Prints the list.
 pub fn execute(format: ListFormat, state: &Path) -> Result<ExitCode, Failure> {
-    let mut runs = journal::runs(state)?;
+    let Listed { mut runs, unreadable } = journal::runs(state)?;
+    for error in unreadable {
+        tell(&Failure::from(error).render(std::io::stderr().is_terminal()));
+    }
     runs.sort_by_key(|run| std::cmp::Reverse(run.meta.created));
     match format {
         ListFormat::Text => say(&text(&runs))?,

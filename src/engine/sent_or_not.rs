@@ -155,13 +155,38 @@ fn judge_answer(answered: &Answered) -> ActReply {
     let not_carried_out = |why| ActReply::NotCarriedOut { why, message: describe_answer(answered) };
     match answered.status {
         200..=299 => judge_success(answered),
-        400 | 403 | 413 | 422 => ActReply::Rejected { status: answered.status, message: describe_refusal(answered) },
+        400 | 403 | 413 | 422 if is_the_apis_own(answered) => {
+            ActReply::Rejected { status: answered.status, message: describe_refusal(answered) }
+        }
         401 => not_carried_out(NotCarriedOut::Unauthorized),
         404 | 405 | 410 | 415 => not_carried_out(NotCarriedOut::WrongPlace),
         409 if answered.limited => not_carried_out(NotCarriedOut::Throttled),
         429 => not_carried_out(NotCarriedOut::Throttled),
         _ => ActReply::Unreadable { message: describe_answer(answered) },
     }
+}
+
+/// Whether a refusal can be taken for the API's own word. A page for people may come from a filter on the way back, which
+/// replaces answers to acts that were carried out; one that did not come whole may be such a page; and what names ids was
+/// not refused as a whole.
+fn is_the_apis_own(answered: &Answered) -> bool {
+    let said_to_be_page = answered.content_type.as_deref().is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        ["text/html", "application/xhtml+xml"].iter().any(|page| page.eq_ignore_ascii_case(kind))
+    });
+    let own = match &answered.body {
+        SeenBody::Ids(ids) => ids.is_empty(),
+        SeenBody::NotJson(text) => !is_page(text),
+        SeenBody::NoIds(_) | SeenBody::Empty | SeenBody::DuplicateKey(_) | SeenBody::TooManyValues => true,
+        SeenBody::CutShort(_) | SeenBody::TimedOut(_) | SeenBody::TooLong(_) => false,
+    };
+    own && !said_to_be_page
+}
+
+/// HTML, whatever it is called: a page may follow an XML declaration or a comment.
+fn is_page(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["<html", "<!doctype html", "<head", "<body"].iter().any(|mark| text.contains(mark))
 }
 
 /// An empty list is accepted with no id: the API called it a success, and items without an id become unknown by

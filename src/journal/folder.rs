@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 /// Name of the database in a tenant's folder.
-pub(super) const DATABASE: &str = "journal.sqlite";
+const DATABASE: &str = "journal.sqlite";
 const LOCK: &str = "lock";
 /// Longest name of a tenant, in bytes: file systems take 255.
 const TENANT_BYTES_MAX: usize = 200;
@@ -59,7 +59,7 @@ pub(super) fn is_tenant_name(name: &str) -> bool {
         && name.bytes().all(|c| plain(c) || c == b'-' || c == b'_')
 }
 
-/// The folders of the tenants that have a database, by name. None when there is no state folder.
+/// The folders that may be those of tenants, by name. None when there is no state folder.
 pub(super) fn tenants(state: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(state) {
         Ok(entries) => entries,
@@ -73,13 +73,20 @@ pub(super) fn tenants(state: &Path) -> Result<Vec<PathBuf>, StoreError> {
         if !is_folder || !entry.file_name().to_str().is_some_and(is_tenant_name) {
             continue;
         }
-        let path = fs::canonicalize(entry.path()).map_err(|e| io_error("read", &entry.path(), e))?;
-        if is_plain_file(&path.join(DATABASE))? {
-            found.push(path);
-        }
+        found.push(entry.path());
     }
     found.sort();
     Ok(found)
+}
+
+/// Where a tenant's database stands, without symbolic links in it; `None` when there is none.
+pub(super) fn database_in(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let path = match fs::canonicalize(folder) {
+        Ok(path) => path.join(DATABASE),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io_error("read", folder, e)),
+    };
+    Ok(is_plain_file(&path)?.then_some(path))
 }
 
 /// Whether a file stands there; anything that is no plain file is refused.

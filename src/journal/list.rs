@@ -1,16 +1,17 @@
 //! Which runs there are: the list of a state folder, and the one that a name, its beginning or its age means.
 //!
 //! It reads without a lock and looks only at what is short: names, counts, heads, last facts. It proves nothing; whoever
-//! goes on to read a run does.
+//! goes on to read a run does. A journal that cannot be read does not hide those of other tenants, and is never passed
+//! over in silence: whoever asks is told, or refused where the answer may stand in it.
 
 use super::StoreError;
-use super::folder::{self, DATABASE};
-use super::reader::{parse, stored_head};
+use super::folder;
+use super::reader::{RunReader, parse, stored_head};
 use super::schema::{from_sqlite, open_for_reading};
 use crate::engine::fact::{Moment, What};
 use crate::run::RunMeta;
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One line of the list of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +30,54 @@ pub struct RunSummaryRow {
     pub ended: Option<bool>,
 }
 
-/// All runs of all tenants of a state folder, oldest first. None when the folder is not there.
-pub fn runs(state: &Path) -> Result<Vec<RunSummaryRow>, StoreError> {
-    let mut found = Vec::new();
-    for (path, connection) in databases(state)? {
-        for key in keys(&connection).map_err(|e| from_sqlite("read", &path, e))? {
-            let (summary, _) = summary(&connection, &path, key)?;
-            found.push(summary);
-        }
+/// The runs of a state folder, as far as they can be read.
+#[derive(Debug)]
+pub struct Listed {
+    /// Oldest first.
+    pub runs: Vec<RunSummaryRow>,
+    /// What is wrong with the journals that cannot be read.
+    pub unreadable: Vec<StoreError>,
+}
+
+impl Listed {
+    /// The newest run that is not finished. It fails when a journal that cannot be read may have a newer one.
+    pub fn newest_unfinished(self) -> Result<Option<RunSummaryRow>, StoreError> {
+        none_hidden("which run is the newest cannot be told: name the run", &self.unreadable)?;
+        Ok(self.runs.into_iter().rev().find(|run| run.ended != Some(true)))
     }
-    found.sort_by(|a, b| (a.meta.created, &a.meta.id).cmp(&(b.meta.created, &b.meta.id)));
-    Ok(found)
+}
+
+/// All runs of all tenants of a state folder. None when the folder is not there. It fails when there are journals and
+/// none of them can be read.
+pub fn runs(state: &Path) -> Result<Listed, StoreError> {
+    let summaries = |path: &Path, connection: &Connection| {
+        let keys = keys(connection).map_err(|e| from_sqlite("read", path, e))?;
+        keys.into_iter().map(|key| summary(connection, path, key).map(|(summary, _)| summary)).collect()
+    };
+    let Found { found: mut runs, unreadable } = in_each_database(state, summaries)?;
+    runs.sort_by(|a, b| (a.meta.created, &a.meta.id).cmp(&(b.meta.created, &b.meta.id)));
+    Ok(Listed { runs, unreadable })
+}
+
+/// Opens the run that is meant: by its exact name, else as the only one that begins so, else (none given) as the newest.
+pub(super) fn open(state: &Path, given: Option<&str>) -> Result<RunReader, StoreError> {
+    let candidates = |path: &Path, connection: &Connection| {
+        let found = candidates_in(connection, given).map_err(|e| from_sqlite("read", path, e))?;
+        Ok(found.into_iter().map(|candidate| (path.to_owned(), candidate)).collect())
+    };
+    let Found { found, unreadable } = in_each_database(state, candidates)?;
+    if given.is_none() {
+        none_hidden("which run is the newest cannot be told: name the run", &unreadable)?;
+    }
+    let chosen = choose(given, found.iter().map(|(_, candidate)| candidate)).map_err(|error| match error {
+        StoreError::NoRun(what) => match none_hidden(&format!("no {what} was found"), &unreadable) {
+            Ok(()) => StoreError::NoRun(what),
+            Err(hidden) => hidden,
+        },
+        other => other,
+    })?;
+    let (path, candidate) = &found[chosen];
+    RunReader::open_in(path, candidate.key)
 }
 
 /// A run that may be the one that is meant.
@@ -49,21 +87,19 @@ pub(super) struct Candidate {
     created: i64,
 }
 
-/// Picks the run that is meant: the exact name, else the only one that begins so, else (none given) the newest.
-pub(super) fn choose<'a>(
+fn choose<'a>(
     given: Option<&str>,
     candidates: impl Iterator<Item = &'a Candidate> + Clone,
-    what: &str,
 ) -> Result<usize, StoreError> {
     let Some(given) = given else {
         let newest = candidates.enumerate().max_by_key(|(_, candidate)| (candidate.created, candidate.key));
-        return newest.map(|(index, _)| index).ok_or_else(|| StoreError::NoRun(what.to_owned()));
+        return newest.map(|(index, _)| index).ok_or_else(|| StoreError::NoRun("run".to_owned()));
     };
     let exact: Vec<_> =
         candidates.clone().enumerate().filter(|(_, candidate)| candidate.id.eq_ignore_ascii_case(given)).collect();
     let fitting = if exact.is_empty() { candidates.enumerate().collect() } else { exact };
     match fitting.as_slice() {
-        [] => Err(StoreError::NoRun(format!("{what} {given:?}"))),
+        [] => Err(StoreError::NoRun(format!("run {given:?}"))),
         [(index, _)] => Ok(*index),
         several => {
             let runs = several.iter().map(|(_, candidate)| candidate.id.clone()).collect();
@@ -80,14 +116,19 @@ pub(super) fn candidates_in(connection: &Connection, beginning: Option<&str>) ->
     connection.prepare_cached(sql)?.query_map([beginning.unwrap_or_default()], read)?.collect()
 }
 
-/// The names of all runs of a state folder, in lower case.
+/// The run of exactly this name.
+pub(super) fn key_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT run FROM runs WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+}
+
+/// The names of all runs of a state folder, in lower case, as far as they can be read. A name that stands in one that
+/// cannot is taken again only by chance, and then by a run of another tenant.
 pub(super) fn names(state: &Path) -> Result<Vec<String>, StoreError> {
-    let mut names = Vec::new();
-    for (path, connection) in databases(state)? {
-        let found = candidates_in(&connection, None).map_err(|e| from_sqlite("read", &path, e))?;
-        names.extend(found.into_iter().map(|candidate| candidate.id.to_ascii_lowercase()));
-    }
-    Ok(names)
+    let names = |path: &Path, connection: &Connection| {
+        let found = candidates_in(connection, None).map_err(|e| from_sqlite("read", path, e))?;
+        Ok(found.into_iter().map(|candidate| candidate.id.to_ascii_lowercase()).collect())
+    };
+    Ok(in_each_database(state, names)?.found)
 }
 
 /// One run's line, and whether it is finished: nothing is left to do.
@@ -122,14 +163,45 @@ pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     connection.prepare_cached("SELECT run FROM runs ORDER BY run")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// The databases of all tenants of a state folder; unfinished ones hold no run and are left out.
-pub(super) fn databases(state: &Path) -> Result<Vec<(PathBuf, Connection)>, StoreError> {
-    let mut open = Vec::new();
+/// What was found in the databases of a state folder, and what is wrong with the others.
+struct Found<T> {
+    found: Vec<T>,
+    unreadable: Vec<StoreError>,
+}
+
+/// Looks into the databases of all tenants; unfinished ones hold no run and are left out. It fails when none of those
+/// that are there can be read.
+fn in_each_database<T>(
+    state: &Path,
+    look: impl Fn(&Path, &Connection) -> Result<Vec<T>, StoreError>,
+) -> Result<Found<T>, StoreError> {
+    let (mut found, mut unreadable, mut readable) = (Vec::new(), Vec::new(), 0);
     for folder in folder::tenants(state)? {
-        let path = folder.join(DATABASE);
-        if let Some(connection) = open_for_reading(&path)? {
-            open.push((path, connection));
+        let looked = folder::database_in(&folder).and_then(|path| match path {
+            None => Ok(None),
+            Some(path) => open_for_reading(&path)?.map(|connection| look(&path, &connection)).transpose(),
+        });
+        match looked {
+            Ok(None) => {}
+            Ok(Some(more)) => {
+                found.extend(more);
+                readable += 1;
+            }
+            Err(error) => unreadable.push(error),
         }
     }
-    Ok(open)
+    match unreadable.len() {
+        1 if readable == 0 => Err(unreadable.remove(0)),
+        _ if readable == 0 => none_hidden("no journal can be read", &unreadable).map(|()| Found { found, unreadable }),
+        _ => Ok(Found { found, unreadable }),
+    }
+}
+
+/// Fails when something may stand in a journal that cannot be read.
+fn none_hidden(what: &str, unreadable: &[StoreError]) -> Result<(), StoreError> {
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let unreadable = unreadable.iter().map(ToString::to_string).collect();
+    Err(StoreError::Hidden { what: what.to_owned(), unreadable })
 }

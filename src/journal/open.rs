@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Charges older than this are forgotten when a run begins: no window of a limit is longer. 32 days.
-const CHARGES_KEPT_MS: u64 = 32 * 24 * 3600 * 1000;
+const CHARGES_KEPT_MS: i64 = 32 * 24 * 3600 * 1000;
 /// The part of a run's name that comes from the playbook is at most this long.
 const STEM_CHARS_MAX: usize = 40;
 const NAME_BYTES_MAX: usize = 100;
@@ -82,16 +82,15 @@ impl Journal {
         free.ok_or_else(|| io_error("name a run in", &self.path, "every name that was tried is taken"))
     }
 
-    /// What was reserved of the call budget at or after this moment, by all runs of the tenant, oldest first; and what
-    /// was reserved last before it, which may have been spent after it.
-    pub fn charges_since(&self, moment: Moment) -> Result<Vec<Charge>, StoreError> {
+    /// What all runs of the tenant reserved of the call budget, oldest first. What a clock that was far ahead dated after
+    /// `now` counts as of now.
+    pub fn charges(&self, now: Moment) -> Result<Vec<Charge>, StoreError> {
         let read = || {
-            let sql = "SELECT at, calls FROM budget \
-                       WHERE at >= coalesce((SELECT max(at) FROM budget WHERE at < ?1), ?1) ORDER BY at, rowid";
+            let sql = "SELECT min(at, ?1), calls FROM budget ORDER BY at, rowid";
             let charge = |row: &rusqlite::Row<'_>| {
                 Ok(Charge { at: Moment(row.get::<_, i64>(0)?.cast_unsigned()), calls: row.get(1)? })
             };
-            self.connection.prepare(sql)?.query_map([moment.0.cast_signed()], charge)?.collect::<Result<_, _>>()
+            self.connection.prepare(sql)?.query_map([now.0.cast_signed()], charge)?.collect::<Result<_, _>>()
         };
         read().map_err(|e| from_sqlite("read", &self.path, e))
     }
@@ -106,42 +105,28 @@ impl Journal {
         let (key, head) = stored.map_err(|e| from_sqlite("write", &self.path, e))?;
         let head_file = HeadFile::create(&self.folder.path, &meta.id, head)?;
         self.forget_finished_heads(key)?;
-        Ok(SqliteRun::new(self.folder, self.connection, head_file, key, head))
+        SqliteRun::new(self.folder, self.connection, head_file, key, head)
     }
 
-    /// Takes up a run by its name or an unambiguous beginning of it, or the newest unfinished one. Its plan and its whole
-    /// chain of facts are proven first, and that the chain reaches the head file.
-    pub fn resume(self, run: Option<&str>) -> Result<Resumed, StoreError> {
-        let (key, id) = self.find(run)?;
-        self.folder.announce(Some(&id))?;
+    /// Takes up a run by its whole name. Its plan and its whole chain of facts are proven first, and that the chain
+    /// reaches the head file.
+    pub fn resume(self, id: &str) -> Result<Resumed, StoreError> {
+        let key = list::key_of(&self.connection, id).map_err(|e| from_sqlite("read", &self.path, e))?;
+        let key = key.ok_or_else(|| StoreError::NoRun(format!("run {id:?}")))?;
+        self.folder.announce(Some(id))?;
         schema::check_structure(&self.connection, &self.path)?;
         let reader = RunReader::open_in(&self.path, key)?;
+        // As it was written when it began: the head file's name depends on it.
+        let id = &reader.meta().id;
         reader.verify_plan()?;
-        let head = self.verify_facts(&reader, &id)?;
+        let head = self.verify_facts(&reader, id)?;
         let host = self.last_host(key)?;
         // From here on the head file is there again, also for a finished run that gets new facts.
-        let head_file = HeadFile::create(&self.folder.path, &id, head)?;
+        let head_file = HeadFile::create(&self.folder.path, id, head)?;
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
-        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head);
+        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
-    }
-
-    fn find(&self, run: Option<&str>) -> Result<(i64, String), StoreError> {
-        let read = list::candidates_in(&self.connection, run);
-        let mut candidates = read.map_err(|e| from_sqlite("read", &self.path, e))?;
-        if run.is_none() {
-            let mut unfinished = HashSet::new();
-            for candidate in &candidates {
-                if !list::summary(&self.connection, &self.path, candidate.key)?.1 {
-                    unfinished.insert(candidate.key);
-                }
-            }
-            candidates.retain(|candidate| unfinished.contains(&candidate.key));
-        }
-        let what = if run.is_none() { "unfinished run" } else { "run" };
-        let chosen = candidates.swap_remove(list::choose(run, candidates.iter(), what)?);
-        Ok((chosen.key, chosen.id))
     }
 
     fn verify_facts(&self, reader: &RunReader, id: &str) -> Result<Head, StoreError> {
@@ -171,15 +156,14 @@ impl Journal {
     fn check_reaches_head(&self, run: &str) -> Result<(), StoreError> {
         let Some(marked) = head::read(&self.folder.path, run)? else { return Ok(()) };
         let failed = |e| from_sqlite("read", &self.path, e);
-        let candidates = list::candidates_in(&self.connection, Some(run)).map_err(failed)?;
-        let Some(candidate) = candidates.into_iter().find(|candidate| candidate.id == run) else {
+        let Some(key) = list::key_of(&self.connection, run).map_err(failed)? else {
             return Err(damage(&self.path, format!("run {run} is missing, but its head is there")));
         };
-        let there = reader::stored_hash(&self.connection, candidate.key, marked.sequence).map_err(failed)?;
+        let there = reader::stored_hash(&self.connection, key, marked.sequence).map_err(failed)?;
         if there == Some(marked.hash) {
             return Ok(());
         }
-        let head = reader::stored_head(&self.connection, candidate.key).map_err(failed)?;
+        let head = reader::stored_head(&self.connection, key).map_err(failed)?;
         Err(not_reached(&self.path, run, head, marked))
     }
 
@@ -246,10 +230,15 @@ fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusql
     )?;
     let heads = "INSERT INTO heads(run, sequence, hash, host) VALUES(?1, 0, ?2, ?3)";
     transaction.execute(heads, params![key, head.hash, folder::this_host()])?;
-    let forgotten = meta.created.0.saturating_sub(CHARGES_KEPT_MS).cast_signed();
-    transaction.execute("DELETE FROM budget WHERE at < ?1", [forgotten])?;
+    forget_old_charges(&transaction, meta.created)?;
     transaction.commit()?;
     Ok((key, head))
+}
+
+/// Old is what both the clock and the newest charge leave far behind: a clock that is far ahead deletes nothing by itself.
+fn forget_old_charges(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM budget WHERE at < min(?1, (SELECT max(at) FROM budget)) - ?2";
+    transaction.execute(sql, params![now.0.cast_signed(), CHARGES_KEPT_MS]).map(drop)
 }
 
 fn store_events(

@@ -4,7 +4,8 @@
 //! and plans never change, so it reads in short portions and never holds up the writer. It writes nothing.
 
 use super::chain::PlanHash;
-use super::list::{candidates_in, choose, databases};
+use super::folder;
+use super::list;
 use super::schema::{damage, from_sqlite, open_for_reading};
 use super::{Head, StoreError};
 use crate::engine::fact::{Fact, Moment, What};
@@ -45,14 +46,19 @@ struct StoredPlan {
 impl RunReader {
     /// Opens a run by its name or an unambiguous beginning of it, in any tenant; the newest when none is given.
     pub fn open(state: &Path, run: Option<&str>) -> Result<Self, StoreError> {
-        let mut candidates = Vec::new();
-        for (path, connection) in databases(state)? {
-            let found = candidates_in(&connection, run).map_err(|e| from_sqlite("read", &path, e))?;
-            candidates.extend(found.into_iter().map(|candidate| (path.clone(), candidate)));
+        list::open(state, run)
+    }
+
+    /// Opens a run of this tenant by its whole name, whatever is wrong with other tenants' journals.
+    pub fn of_tenant(state: &Path, tenant: &str, run: &str) -> Result<Self, StoreError> {
+        let no_run = || StoreError::NoRun(format!("run {run:?}"));
+        if !folder::is_tenant_name(tenant) {
+            return Err(no_run());
         }
-        let chosen = choose(run, candidates.iter().map(|(_, candidate)| candidate), "run")?;
-        let (path, key) = (candidates[chosen].0.clone(), candidates[chosen].1.key);
-        Self::open_in(&path, key)
+        let path = folder::database_in(&state.join(tenant))?.ok_or_else(no_run)?;
+        let connection = open_for_reading(&path)?.ok_or_else(no_run)?;
+        let key = list::key_of(&connection, run).map_err(|e| from_sqlite("read", &path, e))?;
+        Self::open_in(&path, key.ok_or_else(no_run)?)
     }
 
     /// Opens a run of this database.
@@ -90,6 +96,14 @@ impl RunReader {
     /// What holds for all its items.
     pub fn header(&self) -> &PlanHeader {
         &self.header
+    }
+
+    /// When the last of its facts happened, or else when it began. It proves nothing.
+    pub fn last_moment(&self) -> Result<Moment, StoreError> {
+        let sql = "SELECT at FROM facts WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
+        let read = self.connection.query_row(sql, [self.key], |row| row.get::<_, i64>(0)).optional();
+        let last = read.map_err(|e| from_sqlite("read", &self.path, e))?;
+        Ok(last.map_or(self.meta.created, |at| Moment(at.cast_unsigned())))
     }
 
     /// The database it is read from.

@@ -33,18 +33,27 @@ pub struct SqliteRun {
 }
 
 impl SqliteRun {
-    pub(super) fn new(folder: TenantFolder, connection: Connection, head_file: HeadFile, key: i64, head: Head) -> Self {
-        Self {
+    /// A run whose every proof is done: from now on, closing the database folds its log in.
+    pub(super) fn new(
+        folder: TenantFolder,
+        connection: Connection,
+        head_file: HeadFile,
+        key: i64,
+        head: Head,
+    ) -> Result<Self, StoreError> {
+        let path = folder.database();
+        schema::fold_log_on_close(&connection, true).map_err(|e| from_sqlite("open", &path, e))?;
+        Ok(Self {
             connection,
             head_file,
-            path: folder.database(),
+            path,
             key,
             head,
             host: super::folder::this_host(),
             recent_ids: VecDeque::new(),
             ended: None,
             _folder: folder,
-        }
+        })
     }
 
     /// The end of the chain: what the next append expects.
@@ -123,6 +132,10 @@ impl SqliteRun {
             return Ok(None);
         }
         if let Some(charge) = charge {
+            // A clock that was far ahead must not let its charges count as fresh for years: they age from now, once.
+            transaction
+                .prepare_cached("UPDATE budget SET at = ?1 WHERE at > ?1")?
+                .execute([charge.at.0.cast_signed()])?;
             transaction.prepare_cached("INSERT INTO budget(at, calls, run) VALUES(?1, ?2, ?3)")?.execute(params![
                 charge.at.0.cast_signed(),
                 charge.calls,

@@ -55,12 +55,13 @@ CREATE VIEW item_events AS
   FROM items i JOIN runs r ON r.run = i.run JOIN events e ON e.id = r.first_event + i.event;
 ";
 
-/// Opens the database for its one writer; an empty file becomes a journal.
+/// Opens the database for its one writer; an empty file becomes a journal. Closing it leaves the log as it is until
+/// [`fold_log_on_close`] says otherwise: once it is proven that nothing of the log was dropped.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     refuse_links(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let failed = |e| from_sqlite("open", path, e);
-    // Closing folds the log into the database. That must not happen to one that is refused.
+    // Folding removes the log, and with it whatever stands in it behind a damage.
     fold_log_on_close(&connection, false).map_err(failed)?;
     if !is_journal(&connection, path)? {
         create(&connection).map_err(failed)?;
@@ -70,7 +71,6 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "fullfsync", true).map_err(failed)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true).map_err(failed)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)?;
-    fold_log_on_close(&connection, true).map_err(failed)?;
     Ok(connection)
 }
 

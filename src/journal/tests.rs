@@ -151,8 +151,16 @@ fn begin(state: &Path, id: &str, created: u64) -> SqliteRun {
     Journal::open(state, TENANT).unwrap().begin(&meta(id, created), &plan(12)).unwrap()
 }
 
+/// Takes a run up as the command does.
 fn resume(state: &Path, run: Option<&str>) -> Result<Resumed, StoreError> {
-    Journal::open(state, TENANT)?.resume(run)
+    let journal = Journal::open(state, TENANT)?;
+    let id = match run {
+        Some(run) => RunReader::open(state, Some(run))?.meta().id.clone(),
+        None => {
+            runs(state)?.newest_unfinished()?.ok_or_else(|| StoreError::NoRun("unfinished run".to_owned()))?.meta.id
+        }
+    };
+    journal.resume(&id)
 }
 
 fn facts_of(reader: &RunReader) -> Result<Vec<Fact>, StoreError> {

@@ -97,7 +97,12 @@ fn with_an_answer_the_status_decides_unless_it_is_a_success() {
                             Unknown
                         }
                     }
-                    400 | 403 | 413 | 422 => Rejected(status),
+                    400 | 403 | 413 | 422 => match &body {
+                        SeenBody::NoIds(_) | SeenBody::Empty => Rejected(status),
+                        SeenBody::DuplicateKey(_) | SeenBody::TooManyValues => Rejected(status),
+                        SeenBody::Ids(ids) if ids.is_empty() => Rejected(status),
+                        _ => Unknown,
+                    },
                     _ => Unknown,
                 };
                 let seen = answer(status, limited, body);
@@ -131,6 +136,52 @@ fn the_rows_that_hurt_most() {
     ];
     for (name, seen, expected) in table {
         assert_eq!(class_of(&judge(&seen)), expected, "{name}");
+    }
+}
+
+/// Whoever filters answers on their way back says no to an act that may have been carried out.
+#[test]
+fn a_refusal_that_may_be_a_filters_is_unknown() {
+    let xml = "<?xml version=\"1.0\"?><RESPONSE><CODE>1905</CODE></RESPONSE>";
+    let page = || SeenBody::NotJson("<html><h1>Blocked</h1>".to_owned());
+    let text = |text: &str| SeenBody::NotJson(text.to_owned());
+    let json = || SeenBody::NoIds("no".to_owned());
+    let table = [
+        (Some("application/json"), json(), true),
+        (None, json(), true),
+        (Some("text/xml"), text(xml), true),
+        (Some("text/plain"), text("no such action"), true),
+        (None, text("no such action"), true),
+        (Some("application/json"), SeenBody::Empty, true),
+        (None, SeenBody::Empty, true),
+        (Some("application/json"), ids(&[]), true),
+        (Some("text/html"), page(), false),
+        (Some("text/html; charset=utf-8"), text("blocked"), false),
+        (Some("Text/HTML ;charset=utf-8"), SeenBody::Empty, false),
+        (Some("text/html"), json(), false),
+        (Some("application/xhtml+xml"), text(xml), false),
+        (Some("application/json"), page(), false),
+        (None, page(), false),
+        (None, text("\u{feff}\n<!-- x --><!DOCTYPE HTML>\n<title>x"), false),
+        (None, text("<?xml version=\"1.0\"?><HTML xmlns=\"x\">"), false),
+        (Some("application/json"), SeenBody::CutShort(7), false),
+        (Some("application/json"), SeenBody::TimedOut(7), false),
+        (Some("application/json"), SeenBody::TooLong(7), false),
+        (Some("application/json"), ids(&["RTF_a"]), false),
+    ];
+    for (kind, body, own) in table {
+        for status in [400, 403, 413, 422] {
+            let content_type = kind.map(str::to_owned);
+            let seen = Seen::Answer(Answered { status, content_type, limited: false, body: body.clone() });
+            let expected = if own { Rejected(status) } else { Unknown };
+            assert_eq!(class_of(&judge(&seen)), expected, "{seen:?}");
+        }
+        // A path that is not there is not there, whoever says so.
+        for status in [404, 405, 410, 415] {
+            let content_type = kind.map(str::to_owned);
+            let seen = Seen::Answer(Answered { status, content_type, limited: false, body: body.clone() });
+            assert_eq!(class_of(&judge(&seen)), WrongPlace, "{seen:?}");
+        }
     }
 }
 

@@ -93,7 +93,7 @@ fn a_reader_and_the_writer_do_not_wait_for_each_other() {
 #[test]
 fn runs_are_listed_over_all_tenants_oldest_first() {
     let state = tempfile::tempdir().unwrap();
-    assert_eq!(runs(&state.path().join("nothing-here")).unwrap(), []);
+    assert_eq!(runs(&state.path().join("nothing-here")).unwrap().runs, []);
     let complete = [vec![at(5, What::Ended { complete: true })]];
     append_all(&mut begin(state.path(), "b", 20), &complete);
     append_all(&mut begin(state.path(), "c", 30), &[vec![at(6, What::Ended { complete: false })]]);
@@ -101,6 +101,7 @@ fn runs_are_listed_over_all_tenants_oldest_first() {
     append_all(&mut other.begin(&RunMeta { tenant: "test_1".into(), ..meta("a", 10) }, &plan(3)).unwrap(), &[]);
     let listed: Vec<_> = runs(state.path())
         .unwrap()
+        .runs
         .into_iter()
         .map(|run| {
             (
@@ -180,23 +181,117 @@ fn a_new_run_gets_a_name_that_is_free_in_every_tenant() {
     }
 }
 
+const DAY: u64 = 24 * 3600 * 1000;
+
+fn charge(run: &mut SqliteRun, at: u64, calls: u32) {
+    let charge = Charge { at: Moment(at), calls };
+    assert_eq!(run.append(run.head(), &[], Some(charge)).unwrap(), run.head());
+}
+
+fn charges(state: &Path, now: u64) -> Vec<(u64, u32)> {
+    let charges = Journal::open(state, TENANT).unwrap().charges(Moment(now)).unwrap();
+    charges.iter().map(|charge| (charge.at.0, charge.calls)).collect()
+}
+
 #[test]
 fn charges_of_all_runs_count_until_they_are_old() {
     let state = tempfile::tempdir().unwrap();
-    let day = 24 * 3600 * 1000;
-    let charge = |at, calls| Some(Charge { at: Moment(at), calls });
-    let mut run = begin(state.path(), "a", day);
-    for (at, calls) in [(day, 5), (2 * day, 7), (2 * day, 1)] {
-        assert_eq!(run.append(run.head(), &[], charge(at, calls)).unwrap(), run.head());
+    let mut run = begin(state.path(), "a", DAY);
+    for (at, calls) in [(DAY, 5), (2 * DAY, 7), (2 * DAY, 1)] {
+        charge(&mut run, at, calls);
     }
     drop(run);
-    let since = |moment| {
-        let charges = Journal::open(state.path(), TENANT).unwrap().charges_since(Moment(moment)).unwrap();
-        charges.iter().map(|charge| (charge.at.0, charge.calls)).collect::<Vec<_>>()
+    assert_eq!(charges(state.path(), 3 * DAY), [(DAY, 5), (2 * DAY, 7), (2 * DAY, 1)]);
+    let mut run = begin(state.path(), "b", 34 * DAY);
+    charge(&mut run, 34 * DAY, 2);
+    drop(run);
+    drop(begin(state.path(), "c", 34 * DAY));
+    assert_eq!(charges(state.path(), 34 * DAY), [(2 * DAY, 7), (2 * DAY, 1), (34 * DAY, 2)]);
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_neither_blocks_for_years_nor_forgets() {
+    let (state, years) = (tempfile::tempdir().unwrap(), 3650 * DAY);
+    charge(&mut begin(state.path(), "a", 40 * DAY), 40 * DAY, 5);
+    // A run begun and charged ten years ahead: what is genuine stays.
+    charge(&mut begin(state.path(), "ahead", years), years, 7);
+    assert_eq!(charges(state.path(), years), [(40 * DAY, 5), (years, 7)]);
+    // Back at the right time its calls count as of now, and with the next charge they begin to age.
+    assert_eq!(charges(state.path(), 41 * DAY), [(40 * DAY, 5), (41 * DAY, 7)]);
+    charge(&mut begin(state.path(), "b", 41 * DAY), 41 * DAY, 1);
+    assert_eq!(charges(state.path(), 42 * DAY), [(40 * DAY, 5), (41 * DAY, 7), (41 * DAY, 1)]);
+}
+
+#[test]
+fn a_clock_set_back_between_a_crash_and_its_resume_forgets_no_call() {
+    let state = tempfile::tempdir().unwrap();
+    let mut plan = plan(3);
+    let window = std::time::Duration::from_secs(3600);
+    plan.header.limits.requests = Some(crate::tenant::Rate { calls: 300, window });
+    let start = at(0, What::Started).at.0;
+    let mut run = Journal::open(state.path(), TENANT).unwrap().begin(&meta("a", start), &plan).unwrap();
+    charge(&mut run, start, 2);
+    run.append(run.head(), &[at(1000, What::Started)], None).unwrap();
+    drop(run);
+    let journal = Journal::open(state.path(), TENANT).unwrap();
+    let run = RunReader::of_tenant(state.path(), TENANT, "a").unwrap();
+    let spent = |wall| crate::commands::resume::spent_before(Moment(wall), &run, &journal).unwrap();
+    // The run's clock stands at its last fact, and does not follow the wall back.
+    assert_eq!(spent(start - DAY), [Moment(start + 1000); 2]);
+    assert_eq!(spent(start + 5000), [Moment(start + 5000); 2]);
+}
+
+#[test]
+fn another_tenants_journal_that_cannot_be_read_hides_nothing_and_stops_nobody() {
+    let state = tempfile::tempdir().unwrap();
+    drop(begin(state.path(), "contain-0612-7f3", 1));
+    for (tenant, id) in [("damaged", "lost"), ("newer", "later")] {
+        drop(Journal::open(state.path(), tenant).unwrap().begin(&meta(id, 2), &plan(1)).unwrap());
+    }
+    let database = |tenant: &str| state.path().join(tenant).join("journal.sqlite");
+    std::fs::write(database("damaged"), "rubbish ".repeat(1000)).unwrap();
+    rusqlite::Connection::open(database("newer")).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    let damaged = "the journal STATE/damaged/journal.sqlite is damaged: file is not a database";
+    let newer = "the journal STATE/newer/journal.sqlite has schema 9, this quell reads up to 1";
+
+    let listed = runs(state.path()).unwrap();
+    let ids: Vec<_> = listed.runs.iter().map(|run| run.meta.id.as_str()).collect();
+    let shown: Vec<_> = listed.unreadable.into_iter().map(|e| text::<()>(Err(e), state.path())).collect();
+    assert_eq!((ids, shown), (vec!["contain-0612-7f3"], vec![damaged.to_owned(), newer.to_owned()]));
+
+    let opened = |run| text(RunReader::open(state.path(), run), state.path());
+    for run in ["contain-0612-7f3", "CONTAIN"] {
+        assert_eq!(opened(Some(run)), "no error");
+    }
+    let hidden = format!("what cannot be read: {damaged}; {newer}");
+    let newest = format!("which run is the newest cannot be told: name the run; {hidden}");
+    assert_eq!(opened(Some("lost")), format!(r#"no run "lost" was found; {hidden}"#));
+    assert_eq!(opened(None), newest);
+    assert_eq!(text(runs(state.path()).unwrap().newest_unfinished(), state.path()), newest);
+
+    let journal = Journal::open(state.path(), TENANT).unwrap();
+    let day = jiff::civil::date(2026, 6, 12);
+    assert!(journal.free_run_id("contain", day, 7).unwrap().starts_with("contain-0612-"));
+    assert_eq!(journal.resume("contain-0612-7f3").unwrap().head.sequence, 0);
+
+    std::fs::remove_dir_all(state.path().join(TENANT)).unwrap();
+    assert_eq!(text(runs(state.path()), state.path()), format!("no journal can be read; {hidden}"));
+    std::fs::remove_dir_all(state.path().join("damaged")).unwrap();
+    assert_eq!(text(runs(state.path()), state.path()), newer);
+}
+
+#[test]
+fn a_run_is_read_through_its_own_tenant() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "contain-0612-7f3", 7);
+    let read = |tenant: &str, id: &str| match RunReader::of_tenant(state.path(), tenant, id) {
+        Ok(reader) => (reader.meta().id.clone(), reader.last_moment().unwrap().0),
+        Err(error) => (error.to_string(), 0),
     };
-    assert_eq!(since(0), [(day, 5), (2 * day, 7), (2 * day, 1)]);
-    assert_eq!(since(day + 1), [(day, 5), (2 * day, 7), (2 * day, 1)], "the one before may have been spent later");
-    assert_eq!(since(3 * day), [(2 * day, 7), (2 * day, 1)], "as may all that were reserved at its moment");
-    drop(begin(state.path(), "b", 34 * day));
-    assert_eq!(since(0), [(2 * day, 7), (2 * day, 1)]);
+    assert_eq!(read(TENANT, "contain-0612-7f3"), ("contain-0612-7f3".to_owned(), 7));
+    run.append(run.head(), &[at(3, What::Started)], None).unwrap();
+    assert_eq!(read(TENANT, "contain-0612-7f3"), ("contain-0612-7f3".to_owned(), 1_790_000_000_003));
+    for (tenant, id) in [(TENANT, "contain"), ("other", "contain-0612-7f3"), ("..", "contain-0612-7f3")] {
+        assert_eq!(read(tenant, id).0, format!("there is no run {id:?} in this state folder"), "{tenant}");
+    }
 }
