@@ -188,8 +188,8 @@ fn what_is_refused_is_left_as_it_is() {
         database.execute_batch("UPDATE events SET pid = 77 WHERE row = 5").unwrap();
     };
     let gone_head = |state: &Path| fs::remove_file(head_file(state)).unwrap();
-    let hurts: [(&str, &dyn Fn(&Path), bool); 4] = [
-        ("torn log", &torn_log, true),
+    let hurts = [
+        ("torn log", &torn_log as &dyn Fn(&Path), true),
         ("changed plan", &changed_plan, true),
         ("head gone", &gone_head, true),
         ("nothing", &whole_log, false),

@@ -1,0 +1,99 @@
+//! The real binary over state folders that are not as they should be: another tenant's journal that cannot be read, a
+//! run that another machine wrote. Tenants are simulated.
+
+use quell::cli::{Selection, TenantArg};
+use quell::commands::inputs;
+use quell::engine::fact::Moment;
+use quell::journal::Journal;
+use quell::run::RunMeta;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Exit code, standard output and standard error, with the folder's own path as `FOLDER`.
+fn quell(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
+    command.args(args).current_dir(folder).env_clear().env("QUELL_STATE_DIR", folder.join("state"));
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let real = fs::canonicalize(folder).expect("the folder is there");
+    let text = |bytes| String::from_utf8(bytes).expect("text").replace(&*real.to_string_lossy(), "FOLDER");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder with the demonstration files.
+fn demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(quell(folder.path(), &["init", "demo"]).0, Some(0));
+    folder
+}
+
+#[test]
+fn another_tenants_damaged_journal_is_told_of_and_stops_no_run() {
+    let folder = demo();
+    let damaged = folder.path().join("state").join("other");
+    fs::create_dir_all(&damaged).expect("a tenant's folder");
+    fs::write(damaged.join("journal.sqlite"), "rubbish ".repeat(1000)).expect("a damaged journal");
+    let said = "error: the journal FOLDER/state/other/journal.sqlite is damaged: file is not a database\n";
+
+    // There is nothing else yet: nothing can be listed.
+    assert_eq!(quell(folder.path(), &["runs"]), (Some(7), String::new(), said.to_owned()));
+
+    let run = ["run", "demo/playbooks/first.yaml", "--simulate", "--yes", "--quiet"];
+    let (code, summary, errors) = quell(folder.path(), &run);
+    assert!(matches!(code, Some(0 | 4 | 5)) && errors.is_empty(), "{code:?} {errors}");
+
+    let (code, listed, errors) = quell(folder.path(), &["runs"]);
+    assert_eq!((code, listed.lines().count(), errors.as_str()), (Some(0), 1, said));
+    let id = listed.split_whitespace().next().expect("a run");
+    assert_eq!(quell(folder.path(), &["show", id]), (Some(0), summary, String::new()));
+
+    // Which run is the newest cannot be told, and where an unknown one is neither.
+    for args in [vec!["show"], vec!["resume"], vec!["show", "contain"]] {
+        let (code, _, errors) = quell(folder.path(), &args);
+        assert!(code == Some(7) && errors.contains("FOLDER/state/other/journal.sqlite"), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_run_that_another_machine_wrote_is_told_of_even_when_it_is_quiet() {
+    let folder = demo();
+    let selection = Selection {
+        file: folder.path().join("demo/playbooks/first.yaml"),
+        tenant: TenantArg { tenant: None },
+        events: Vec::new(),
+        vars: Vec::new(),
+        action: None,
+        filter: None,
+        comment: None,
+        map: Vec::new(),
+        partial_input: false,
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
+    let plan = inputs::prepare(&selection, true).expect("a plan").plan;
+    let tenant = plan.header.tenant.name.clone();
+    let quiet =
+        "run first-0612-001 was last written on another machine: make sure that it does not go on there\n".to_owned();
+    let json = "{\"run\":\"first-0612-002\",\"host\":\"elsewhere\",\"event\":\"other_host\"}\n".to_owned();
+    for (id, how, expected) in [("first-0612-001", "--quiet", quiet), ("first-0612-002", "--log=json", json)] {
+        let state = folder.path().join("state");
+        let meta = RunMeta {
+            id: id.to_owned(),
+            playbook: plan.header.playbook.clone(),
+            tenant: tenant.clone(),
+            created: Moment(1_790_000_000_000),
+            tool_version: "0.1.0".to_owned(),
+            simulated: true,
+        };
+        drop(Journal::open(&state, &tenant).and_then(|journal| journal.begin(&meta, &plan)).expect("a run"));
+        let database = rusqlite::Connection::open(state.join(&tenant).join("journal.sqlite")).expect("a database");
+        database.execute("UPDATE heads SET host = 'elsewhere'", []).expect("a changed host");
+        drop(database);
+        let (code, _, errors) = quell(folder.path(), &["resume", id, how]);
+        assert!(matches!(code, Some(0 | 4 | 5)), "{code:?}");
+        let told = if how == "--quiet" { errors } else { format!("{}\n", errors.lines().next().unwrap_or_default()) };
+        assert_eq!(told, expected);
+        // From now on it is ours.
+        assert!(!quell(folder.path(), &["resume", id, how]).2.contains(&expected));
+    }
+}
