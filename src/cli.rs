@@ -63,7 +63,7 @@ enum TypedCommand {
         #[arg(long, conflicts_with_all = ["yes", "reports", "token_file", "quiet", "log"])]
         dry_run: bool,
         /// Run against the built-in simulator, in this process, with a tenant of its own
-        #[arg(long)]
+        #[arg(long, conflicts_with = "token_file")]
         simulate: bool,
         #[command(flatten)]
         running: Running,

@@ -18,6 +18,15 @@ use std::time::Duration;
 
 /// Reads a playbook's text; `file` is what problems call it. All problems are found at once.
 pub fn read(file: &Path, text: &str) -> Result<Playbook, Vec<Problem>> {
+    match check::read(file, text) {
+        (Some(playbook), problems) if problems.is_empty() => Ok(playbook),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// All problems of a playbook, and what of it could be read: for checks with its tenant that find more problems in the
+/// same pass. A playbook with problems is never to be carried out.
+pub fn read_in_part(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
     check::read(file, text)
 }
 

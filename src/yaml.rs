@@ -124,23 +124,24 @@ impl<'a> Reader<'a> {
 
     /// The value, unless there is a problem: then all of them, by place.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        match self.end(value) {
+            (Some(value), problems) if problems.is_empty() => Ok(value),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// The value as far as it could be read, with all problems by place; there is at least one where there is no value.
+    pub(crate) fn end<T>(self, value: Option<T>) -> (Option<T>, Vec<Problem>) {
         let mut reports = self.reports.into_inner();
-        match value {
-            Some(value) if reports.is_empty() => return Ok(value),
-            None if reports.is_empty() => {
-                reports.push(Report {
-                    place: Place::default(),
-                    message: "the file cannot be read, and no reason was found: this is a bug in quell".to_owned(),
-                    help: None,
-                });
-            }
-            _ => {}
+        if value.is_none() && reports.is_empty() {
+            let message = "the file cannot be read, and no reason was found: this is a bug in quell".to_owned();
+            reports.push(Report { place: Place::default(), message, help: None });
         }
         reports.sort_by_key(|report| (report.place.line, report.place.column));
         reports.dedup_by(|a, b| a.place == b.place && a.message == b.message);
         let more = reports.len().saturating_sub(PROBLEMS_MAX);
         reports.truncate(PROBLEMS_MAX);
-        let shown = secrets::redact(self.text, &self.secrets.into_inner());
+        let shown = secrets::redact(self.text, self.secrets.into_inner());
         let problem = |report: Report| {
             let problem = Problem::new(self.file.clone(), report.place, report.message).with_line_of(&shown);
             Problem { help: report.help, ..problem }
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
             let place = problems.last().map(|last| last.place).unwrap_or_default();
             problems.push(Problem::new(self.file.clone(), place, format!("and {more} more problems in this file")));
         }
-        Err(problems)
+        (value, problems)
     }
 
     fn report_whole_file(&self, message: String, help: &str) {
