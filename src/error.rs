@@ -87,6 +87,9 @@ impl Failure {
     pub fn render(&self, colour: bool) -> String {
         match self {
             Self::Problems(problems) => problem::render(problems, colour).trim_end().to_owned(),
+            Self::Store(none @ StoreError::NoRun(_)) => {
+                format!("error: {none}\nhelp: `quell runs` lists those that are; --state-dir names another folder")
+            }
             other => format!("error: {}", inert::lines(&other.to_string())),
         }
     }

@@ -201,11 +201,11 @@ fn read_source(
         },
         Input::File { path, .. } => {
             let refuse = |refused: Refused, sink: &Sink| sink.of_file(refused.to_string(), refused.help());
+            let regular = Regular::open(path).map_err(|refused| refuse(refused, sink))?;
             let Some(format) = source.format.or_else(|| Format::of(path)) else {
                 let endings = "known endings: .csv, .tsv, .json, .jsonl, .ndjson";
                 return Err(sink.of_file("its ending does not say how it is written", endings));
             };
-            let regular = Regular::open(path).map_err(|refused| refuse(refused, sink))?;
             let digest = read_text(Text::new(&regular.file), Some(format), source, sink)?;
             regular.is_unchanged().map_err(|refused| refuse(refused, sink))?;
             Ok(digest)

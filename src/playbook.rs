@@ -18,16 +18,16 @@ use std::time::Duration;
 
 /// Reads a playbook's text; `file` is what problems call it. All problems are found at once.
 pub fn read(file: &Path, text: &str) -> Result<Playbook, Vec<Problem>> {
-    match check::examine(file, text) {
+    match check::read(file, text) {
         (Some(playbook), problems) if problems.is_empty() => Ok(playbook),
         (_, problems) => Err(problems),
     }
 }
 
-/// Reads as much of a playbook as can be read, with all problems: what could be read may have further problems with
-/// its tenant, and a person wants to know them all at once. It must not be carried out unless there are none.
-pub fn examine(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
-    check::examine(file, text)
+/// All problems of a playbook, and what of it could be read: for checks with its tenant that find more problems in the
+/// same pass. A playbook with problems is never to be carried out.
+pub fn read_in_part(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
+    check::read(file, text)
 }
 
 /// A playbook as it was read; every name still carries its place, for problems found later.

@@ -7,7 +7,7 @@ mod words;
 
 pub use render::render;
 
-pub(crate) use words::{listed, nearest};
+pub(crate) use words::{listed, nearest, unreadable};
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ mod check;
 pub use file::schema;
 pub use quantity::show_duration;
 
-pub(crate) use columns::{ColumnEntries, read_columns};
+pub(crate) use columns::{ColumnEntries, misspelt_field, read_columns};
 pub(crate) use names::{Name, Word, action_by_word, fold};
 pub(crate) use quantity::{ActTimeout, Deadline, Pause, PollTimeout};
 

@@ -1,6 +1,6 @@
 //! YAML with places: text becomes a tree of located nodes, the tree becomes types, and every problem is found at once.
 //!
-//! A `Reader` reads ordinary serde structs whose fields are `Field`s: a field that cannot be read is reported where
+//! A [`Reader`] reads ordinary serde structs whose fields are [`Field`]s: a field that cannot be read is reported where
 //! it stands and reading goes on, so one pass finds all problems of a file, and what could be read can still be
 //! checked. Unknown and repeated keys are always problems, whatever the struct says. It refuses YAML's surprises
 //! (aliases, tags, merge keys, `yes` for true, numbers for text) and decides nothing about what the values mean.
@@ -124,31 +124,24 @@ impl<'a> Reader<'a> {
 
     /// The value, unless there is a problem: then all of them, by place.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
-        match self.conclude(value) {
+        match self.end(value) {
             (Some(value), problems) if problems.is_empty() => Ok(value),
             (_, problems) => Err(problems),
         }
     }
 
-    /// What could be read of the value, and all problems by place; one of the two is there.
-    pub(crate) fn conclude<T>(self, value: Option<T>) -> (Option<T>, Vec<Problem>) {
+    /// The value as far as it could be read, with all problems by place; there is at least one where there is no value.
+    pub(crate) fn end<T>(self, value: Option<T>) -> (Option<T>, Vec<Problem>) {
         let mut reports = self.reports.into_inner();
-        match value {
-            Some(_) if reports.is_empty() => return (value, Vec::new()),
-            None if reports.is_empty() => {
-                reports.push(Report {
-                    place: Place::default(),
-                    message: "the file cannot be read, and no reason was found: this is a bug in quell".to_owned(),
-                    help: None,
-                });
-            }
-            _ => {}
+        if value.is_none() && reports.is_empty() {
+            let message = "the file cannot be read, and no reason was found: this is a bug in quell".to_owned();
+            reports.push(Report { place: Place::default(), message, help: None });
         }
         reports.sort_by_key(|report| (report.place.line, report.place.column));
         reports.dedup_by(|a, b| a.place == b.place && a.message == b.message);
         let more = reports.len().saturating_sub(PROBLEMS_MAX);
         reports.truncate(PROBLEMS_MAX);
-        let shown = secrets::redact(self.text, &self.secrets.into_inner());
+        let shown = secrets::redact(self.text, self.secrets.into_inner());
         let problem = |report: Report| {
             let problem = Problem::new(self.file.clone(), report.place, report.message).with_line_of(&shown);
             Problem { help: report.help, ..problem }

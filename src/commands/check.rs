@@ -1,12 +1,14 @@
 //! `quell check`: every problem of all playbooks and tenants in one pass. It reads no events and opens no connection.
 
-use super::inputs::{against_tenant, is_yaml, read_tenant, read_yaml, search_tenant};
-use super::say;
+use super::inputs::{is_yaml, read_playbook, read_tenant, read_yaml, search_tenant};
+use super::{say, tell};
 use crate::error::{ExitCode, Failure};
-use crate::playbook;
-use crate::problem::Problem;
+use crate::plan;
+use crate::problem::{Place, Problem};
 use crate::tenant::Tenant;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// How deep folders are looked through.
 const FOLDER_DEPTH_MAX: usize = 16;
@@ -21,12 +23,10 @@ pub fn execute(files: &[PathBuf], tenant: Option<&Path>) -> Result<ExitCode, Fai
         return Err(Failure::Usage("there is no .yaml file in what was named".to_owned()));
     }
     let mut problems = Vec::new();
-    let given = match tenant {
-        Some(file) => read_tenant(file, &mut problems)?,
-        None => None,
-    };
+    let mut tenants = Tenants::default();
+    let given = tenant.and_then(|file| tenants.read(file, &mut problems));
     for file in &found {
-        check(file, given.as_ref(), &mut problems)?;
+        check(file, given.as_deref(), &mut tenants, &mut problems);
     }
     if !problems.is_empty() {
         return Err(Failure::Problems(problems));
@@ -55,34 +55,44 @@ fn gather(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fai
     Ok(())
 }
 
-fn check(file: &Path, given: Option<&Tenant>, problems: &mut Vec<Problem>) -> Result<(), Failure> {
+fn check(file: &Path, given: Option<&Tenant>, tenants: &mut Tenants, problems: &mut Vec<Problem>) {
     if !is_yaml(file) {
-        return Err(Failure::Usage(format!(
-            "{} is no playbook and no tenant; events are checked by `quell plan`",
-            file.display()
-        )));
+        let problem = Problem::new(file.to_string_lossy(), Place::default(), "this is no playbook and no tenant");
+        problems.push(problem.with_help("both end with .yaml; events are checked by `quell plan`"));
+        return;
     }
-    let text = read_yaml(file)?;
+    let Some(text) = read_yaml(file, problems) else { return };
     if is_tenant(&text) {
-        read_tenant(file, problems)?;
-        return Ok(());
+        tenants.read(file, problems);
+        return;
     }
-    let (playbook, more) = playbook::examine(file, &text);
-    problems.extend(more);
-    let Some(playbook) = playbook else { return Ok(()) };
-    let named = playbook.tenant.as_ref().and_then(|name| search_tenant(file, &name.value));
-    let of_its_own = match (given, named) {
-        (None, Some(found)) => read_tenant(&found, problems)?,
-        _ => None,
-    };
-    if let Some(tenant) = given.or(of_its_own.as_ref()) {
-        problems.extend(against_tenant(&playbook, tenant));
+    let Some(playbook) = read_playbook(file, problems) else { return };
+    let named = playbook.tenant.as_ref();
+    let found = named.filter(|_| given.is_none()).and_then(|name| search_tenant(file, &name.value));
+    if let (Some(name), None, None) = (named, given, &found) {
+        let (file, name) = (file.to_string_lossy(), &name.value);
+        tell(&format!("{file}: there is no file of the tenant {name}, so actions and limits were not checked"));
     }
-    Ok(())
+    let found = found.and_then(|found| tenants.read(&found, problems));
+    problems.extend(plan::check(&playbook, given.or(found.as_deref())));
 }
 
-/// A tenant says where its API is; a playbook never does.
+/// Tenants that were read: many playbooks name the same one, and its problems are told once.
+#[derive(Default)]
+struct Tenants(HashMap<PathBuf, Option<Rc<Tenant>>>);
+
+impl Tenants {
+    fn read(&mut self, file: &Path, problems: &mut Vec<Problem>) -> Option<Rc<Tenant>> {
+        let same = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        self.0.entry(same).or_insert_with(|| read_tenant(file, problems).map(Rc::new)).clone()
+    }
+}
+
+/// Whether more of its keys are those of a tenant than those of a playbook: a file may lack any of them.
 fn is_tenant(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("base_url:") || line.starts_with("user_id:"))
-        && !text.lines().any(|line| line.starts_with("steps:"))
+    const TENANT: [&str; 7] = ["base_url", "api_version", "user", "user_id", "auth", "actions", "statuses"];
+    const PLAYBOOK: [&str; 7] = ["tenant", "steps", "events", "vars", "comment", "reports", "description"];
+    let keys: Vec<&str> = text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key).collect();
+    let count = |known: &[&str]| known.iter().filter(|known| keys.contains(known)).count();
+    count(&TENANT) > count(&PLAYBOOK)
 }

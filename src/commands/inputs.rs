@@ -1,15 +1,17 @@
 //! From what was selected on the command line to a plan: finds and reads the playbook, its tenant and its events, and
 //! says all problems of all of them in one pass.
 
+use super::excerpts;
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
 use crate::plan::{self, AdHoc, Plan, Work};
 use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, listed, nearest};
 use crate::simulator::{Options, SimAction, Simulator};
 use crate::tenant::{self, ColumnSource, Columns, Tenant};
 use crate::yaml;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,30 +38,38 @@ pub fn is_yaml(file: &Path) -> bool {
 
 fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
     refuse_what_is_for_events(selection)?;
-    let text = read_yaml(&selection.file)?;
-    let (playbook, mut problems) = playbook::examine(&selection.file, &text);
-    let asked = playbook.as_ref().map(|playbook| playbook.tenant.as_ref().map(|name| name.value.as_str()));
-    let whole = problems.is_empty();
-    let located = match find_tenant(selection, asked, simulate, &mut problems) {
-        Ok(located) => located,
-        Err(_) if !whole => return Err(Failure::Problems(problems)),
-        Err(failure) => return Err(failure),
+    let vars = vars(selection)?;
+    let mut problems = Vec::new();
+    let playbook = read_playbook(&selection.file, &mut problems);
+    let located = match &playbook {
+        Some(playbook) => find_tenant(selection, Some(playbook), simulate, &mut problems)?,
+        // Nothing of the playbook is known; the tenant that was given is checked all the same.
+        None => {
+            selection.tenant.tenant.as_ref().and_then(|file| read_tenant(file, &mut problems));
+            None
+        }
     };
-    let (Some(mut playbook), Some((tenant, simulator))) = (playbook, located) else {
-        return Err(Failure::Problems(problems));
+    let (mut playbook, tenant, simulator) = match (playbook, located) {
+        (Some(playbook), Some((tenant, simulator))) => (playbook, tenant, simulator),
+        (playbook, _) => {
+            problems.extend(playbook.iter().flat_map(|playbook| plan::check(playbook, None)));
+            return Err(Failure::Problems(problems));
+        }
     };
-    if !whole {
-        problems.extend(against_tenant(&playbook, &tenant));
-        return Err(Failure::Problems(problems));
-    }
     if simulate {
         // The simulator's own limits and polling are far quicker than any tenant's: tightening makes no sense there.
         playbook.limits = LimitsPatch::default();
         playbook.polling = PollingPatch::default();
     }
-    let events = keep(read_playbook_events(selection, &playbook, &tenant, &mut problems), &mut problems);
-    let Some(events) = events else { return Err(Failure::Problems(problems)) };
-    plan_it(selection, Work::Playbook(&playbook), &tenant, events, simulator, problems)
+    let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
+    let request = Wanted { work: Work::Playbook(&playbook), vars, tenant: &tenant, simulated: simulator.is_some() };
+    let planned = plan_it(selection, request, events, &mut problems);
+    if let (Some(plan), true) = (planned, problems.is_empty()) {
+        return Ok(Prepared { plan, simulator });
+    }
+    let inputs = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input);
+    excerpts::complete(&mut problems, Some(&playbook), &inputs.filter_map(as_file).collect::<Vec<_>>());
+    Err(Failure::Problems(problems))
 }
 
 fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
@@ -70,9 +80,11 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         return Err(Failure::Usage("--var sets a playbook's variables; an events file has none".to_owned()));
     }
     let mut problems = Vec::new();
-    let located = find_tenant(selection, Some(None), simulate, &mut problems)?;
-    let Some((tenant, simulator)) = located else { return Err(Failure::Problems(problems)) };
-    let mapped = mapped_columns(selection);
+    let mapped = mapped_columns(selection, &mut problems);
+    let located = find_tenant(selection, None, simulate, &mut problems)?;
+    let (Some((tenant, simulator)), true) = (located, problems.is_empty()) else {
+        return Err(Failure::Problems(problems));
+    };
     let source = SourceRequest {
         input: input_of(&selection.file, selection.file.clone()),
         columns: mapped.as_ref(),
@@ -81,7 +93,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         format: None,
     };
     let read = events::read(&events::Request { sources: vec![source], partial: selection.partial_input });
-    let Some(events) = keep(read, &mut problems) else { return Err(Failure::Problems(problems)) };
+    let events = keep(read, &mut problems);
     let stem = if selection.file == Path::new("-") { None } else { selection.file.file_stem() };
     let ad_hoc = AdHoc {
         name: stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned()),
@@ -90,129 +102,158 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         comment: selection.comment.clone(),
         reports: Vec::new(),
     };
-    plan_it(selection, Work::AdHoc(ad_hoc), &tenant, events, simulator, problems)
+    let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
+    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated };
+    let planned = plan_it(selection, request, events, &mut problems);
+    if let (Some(plan), true) = (planned, problems.is_empty()) {
+        return Ok(Prepared { plan, simulator });
+    }
+    let file = as_file(input_of(&selection.file, selection.file.clone()));
+    excerpts::complete(&mut problems, None, &file.into_iter().collect::<Vec<_>>());
+    Err(Failure::Problems(problems))
 }
 
+/// What is planned, but for its events.
+struct Wanted<'a> {
+    work: Work<'a>,
+    vars: BTreeMap<String, String>,
+    tenant: &'a Tenant,
+    simulated: bool,
+}
+
+/// Plans. Without events, or with problems already, only to find more of them.
 fn plan_it(
     selection: &Selection,
-    work: Work<'_>,
-    tenant: &Tenant,
-    events: Events,
-    simulator: Option<Simulator>,
-    mut problems: Vec<Problem>,
-) -> Result<Prepared, Failure> {
-    let mut vars = std::collections::BTreeMap::new();
+    wanted: Wanted<'_>,
+    events: Option<Events>,
+    problems: &mut Vec<Problem>,
+) -> Option<Plan> {
+    let Wanted { work, vars, tenant, simulated } = wanted;
+    // Rows are judged only where all of them could be read.
+    let partial = selection.partial_input || events.is_none();
+    let events = events.unwrap_or_default();
+    let request = plan::Request { work, tenant, vars, events, partial, simulated };
+    keep(plan::build(request), problems)
+}
+
+/// `--var`, each once.
+fn vars(selection: &Selection) -> Result<BTreeMap<String, String>, Failure> {
+    let mut vars = BTreeMap::new();
     for (name, value) in &selection.vars {
         if vars.insert(name.clone(), value.clone()).is_some() {
             return Err(Failure::Usage(format!("--var {name} is given twice")));
         }
     }
-    let partial = selection.partial_input;
-    let request = plan::Request { work, tenant, vars, events, partial, simulated: simulator.is_some() };
-    match keep(plan::build(request), &mut problems) {
-        Some(plan) if problems.is_empty() => Ok(Prepared { plan, simulator }),
-        _ => Err(Failure::Problems(problems)),
-    }
+    Ok(vars)
 }
 
 /// What only an events file can have must not be given for a playbook: it would be ignored.
 fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
     for (given, flag, key) in [
-        (selection.action.is_some(), "--action", "each step names its action"),
-        (selection.filter.is_some(), "--where", "each step has its `where`"),
-        (selection.comment.is_some(), "--comment", "write `comment` in the playbook"),
-        (!selection.map.is_empty(), "--map", "write `columns` in the playbook or the tenant"),
+        (selection.action.is_some(), "--action", "each of a playbook's steps names its own"),
+        (selection.filter.is_some(), "--where", "each of a playbook's steps has its own"),
+        (selection.comment.is_some(), "--comment", "a playbook has its own, `comment`"),
+        (!selection.map.is_empty(), "--map", "a playbook's events have `columns`"),
     ] {
         if given {
-            return Err(Failure::Usage(format!("{flag} is for events files; in a playbook {key}")));
+            return Err(Failure::Usage(format!("{flag} is for events files; {key}")));
         }
     }
     Ok(())
 }
 
 /// `--map`, as a mapping.
-fn mapped_columns(selection: &Selection) -> Option<Columns> {
+fn mapped_columns(selection: &Selection, problems: &mut Vec<Problem>) -> Option<Columns> {
+    for (place, (field, column)) in selection.map.iter().enumerate() {
+        let flag = format!("--map {field}={column}");
+        if let Some(own) = tenant::misspelt_field(field) {
+            let problem = Problem::new(flag, Place::default(), format!("`{field}` is not a field of an event"));
+            problems.push(problem.with_help(format!("did you mean `{own}`?")));
+        } else if selection.map[..place].iter().any(|(earlier, _)| earlier == field) {
+            problems.push(Problem::new(flag, Place::default(), format!("`{field}` is mapped twice")));
+        }
+    }
     let column = |name: &String| ColumnSource::Column { name: name.clone(), default: None };
     let columns = selection.map.iter().map(|(field, name)| (field.clone(), column(name))).collect::<Vec<_>>();
     (!columns.is_empty()).then_some(Columns(columns))
 }
 
+/// Reads what the playbook's sources hold, or what `--events` names in their place. `None`: there are problems.
 fn read_playbook_events(
     selection: &Selection,
     playbook: &Playbook,
     tenant: &Tenant,
     problems: &mut Vec<Problem>,
-) -> Result<Events, Vec<Problem>> {
+) -> Option<Events> {
+    let is_whole = problems.is_empty();
     let mut sources = Vec::new();
-    for (place, source) in playbook.events.iter().enumerate() {
-        let columns = match &source.columns {
-            None => None,
-            Some(choice) => match &choice.value {
-                ColumnsChoice::InPlace(columns) => Some(columns),
-                ColumnsChoice::Named(name) => {
-                    let named = tenant.columns.iter().find(|(known, _)| known == name).map(|(_, columns)| columns);
-                    if named.is_none() {
-                        problems.push(no_such_columns(playbook, choice.place, name, tenant));
-                    }
-                    named
-                }
-            },
-        };
-        let inputs = if selection.events.is_empty() {
-            vec![source_input(playbook, source)]
-        } else if place == 0 {
-            selection.events.iter().map(|file| input_of(file, file.clone())).collect()
-        } else {
-            Vec::new()
-        };
-        for input in inputs {
-            let empty_ok = source.empty_ok;
-            sources.push(SourceRequest { input, columns, mappings: &tenant.columns, empty_ok, format: None });
+    for (source, input) in inputs_of(selection, playbook) {
+        // Who waits for standard input should not wait to be told of a mistake that is known already.
+        if !is_whole && matches!(input, Input::Stdin) {
+            continue;
         }
+        let Ok(columns) = columns_of(playbook, source, tenant, problems) else { continue };
+        let empty_ok = source.is_some_and(|source| source.empty_ok);
+        sources.push(SourceRequest { input, columns, mappings: &tenant.columns, empty_ok, format: None });
     }
-    if playbook.events.is_empty() {
-        for file in &selection.events {
-            let input = input_of(file, file.clone());
-            sources.push(SourceRequest {
-                input,
-                columns: None,
-                mappings: &tenant.columns,
-                empty_ok: false,
-                format: None,
-            });
-        }
-    }
-    if sources.is_empty() {
+    if is_whole && playbook.events.is_empty() && selection.events.is_empty() {
         let file = playbook.file.to_string_lossy();
         let problem = Problem::new(&*file, Place::default(), "the playbook names no events")
             .with_help("add `events: [{file: export.csv}]`, or give --events FILE");
-        return Err(vec![problem]);
+        problems.push(problem);
     }
-    events::read(&events::Request { sources, partial: selection.partial_input })
+    let events = keep(events::read(&events::Request { sources, partial: selection.partial_input }), problems);
+    events.filter(|_| problems.is_empty())
 }
 
-/// What stands against a playbook with this tenant, before any event is read.
-pub fn against_tenant(playbook: &Playbook, tenant: &Tenant) -> Vec<Problem> {
-    let mut problems = plan::check(playbook, tenant);
-    for choice in playbook.events.iter().filter_map(|source| source.columns.as_ref()) {
-        if let ColumnsChoice::Named(name) = &choice.value
-            && !tenant.columns.iter().any(|(known, _)| known == name)
-        {
-            problems.push(no_such_columns(playbook, choice.place, name, tenant));
-        }
+/// Where events come from, each with the source of the playbook that says how it is read: what replaces the
+/// playbook's files is read as the first of them.
+fn inputs_of<'a>(selection: &Selection, playbook: &'a Playbook) -> Vec<(Option<&'a playbook::Source>, Input)> {
+    if selection.events.is_empty() {
+        return playbook.events.iter().map(|source| (Some(source), source_input(playbook, source))).collect();
     }
-    problems
+    selection.events.iter().map(|file| (playbook.events.first(), input_of(file, file.clone()))).collect()
+}
+
+fn as_file(input: Input) -> Option<(String, PathBuf)> {
+    match input {
+        Input::File { name, path } => Some((name, path)),
+        Input::Stdin | Input::Inline { .. } => None,
+    }
+}
+
+/// How a source's columns are called; an error is a problem already.
+fn columns_of<'a>(
+    playbook: &'a Playbook,
+    source: Option<&'a playbook::Source>,
+    tenant: &'a Tenant,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<&'a Columns>, ()> {
+    let Some(choice) = source.and_then(|source| source.columns.as_ref()) else { return Ok(None) };
+    match &choice.value {
+        ColumnsChoice::InPlace(columns) => Ok(Some(columns)),
+        ColumnsChoice::Named(name) => match tenant.columns.iter().find(|(known, _)| known == name) {
+            Some((_, columns)) => Ok(Some(columns)),
+            None => {
+                problems.push(no_such_columns(playbook, choice.place, name, tenant));
+                Err(())
+            }
+        },
+    }
 }
 
 fn no_such_columns(playbook: &Playbook, place: Place, name: &str, tenant: &Tenant) -> Problem {
-    let known: Vec<&str> = tenant.columns.iter().map(|(name, _)| name.as_str()).collect();
-    let help = match known.as_slice() {
-        [] => format!("tenant {} has no column mappings", tenant.name),
-        known => format!("tenant {} has: {}", tenant.name, known.join(", ")),
+    let known = || tenant.columns.iter().map(|(name, _)| name.as_str());
+    let help = match (nearest(name, known()), known().next()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(_)) => format!("the tenant {} has {}", tenant.name, listed(known())),
+        (None, None) => format!("the tenant {} has no column mappings", tenant.name),
     };
-    Problem::new(&*playbook.file.to_string_lossy(), place, format!("there is no column mapping `{name}`"))
-        .with_line_of(&playbook.text)
-        .with_help(help)
+    at(playbook, place, format!("there is no column mapping `{name}`")).with_help(help)
+}
+
+fn at(playbook: &Playbook, place: Place, message: String) -> Problem {
+    Problem::new(&*playbook.file.to_string_lossy(), place, message).with_line_of(&playbook.text)
 }
 
 fn source_input(playbook: &Playbook, source: &playbook::Source) -> Input {
@@ -233,53 +274,66 @@ fn input_of(name: &Path, path: PathBuf) -> Input {
     if name == Path::new("-") { Input::Stdin } else { Input::File { name: name.to_string_lossy().into_owned(), path } }
 }
 
-/// Finds and reads the tenant. `asked` is what the playbook says: `None` when it could not be read at all.
+/// Finds and reads the tenant of a playbook, or of an events file.
 fn find_tenant(
     selection: &Selection,
-    asked: Option<Option<&str>>,
+    playbook: Option<&Playbook>,
     simulate: bool,
     problems: &mut Vec<Problem>,
 ) -> Result<Option<(Tenant, Option<Simulator>)>, Failure> {
-    let named = asked.flatten();
-    let file = match (&selection.tenant.tenant, named) {
+    let wanted = playbook.and_then(|playbook| playbook.tenant.as_ref());
+    let file = match (&selection.tenant.tenant, wanted) {
         (Some(file), _) => Some(file.clone()),
-        (None, Some(name)) => search_tenant(&selection.file, name),
+        (None, Some(name)) => search_tenant(&selection.file, &name.value),
         (None, None) => None,
     };
     let Some(file) = file else {
-        return match (asked, simulate) {
-            (None, _) => Ok(None),
-            (_, true) => Ok(Some(simulated(None)?)),
-            (Some(Some(name)), false) => Err(Failure::Usage(format!(
-                "tenant {name:?}: there is no tenants/{name}.yaml beside {} or above it\nhelp: give --tenant FILE, or \
-                 --simulate to try it without one",
-                selection.file.display()
-            ))),
-            (Some(None), false) => Err(Failure::Usage(
-                "no tenant is named\nhelp: give --tenant FILE, or --simulate to try it without one".to_owned(),
-            )),
-        };
+        if simulate {
+            return Ok(Some(simulated(None)?));
+        }
+        problems.push(no_tenant(selection, playbook));
+        return Ok(None);
     };
-    let tenant = read_tenant(&file, problems)?;
-    let Some(tenant) = tenant else { return Ok(None) };
-    if let Some(name) = named.filter(|name| *name != tenant.name) {
-        return Err(Failure::Usage(format!(
-            "the playbook is for tenant {name:?}, but {} is {:?}",
-            file.display(),
-            tenant.name
-        )));
+    let Some(tenant) = read_tenant(&file, problems) else { return Ok(None) };
+    if !simulate {
+        return Ok(Some((tenant, None)));
     }
-    if simulate { Ok(Some(simulated(Some(tenant))?)) } else { Ok(Some((tenant, None))) }
+    // The plan holds the simulator's name against the playbook's; here it is the name of what it stands in for.
+    if let (Some(playbook), Some(wanted)) = (playbook, wanted.filter(|wanted| wanted.value != tenant.name)) {
+        let message = format!("this playbook is for the tenant `{}`, not for `{}`", wanted.value, tenant.name);
+        problems.push(at(playbook, wanted.place, message));
+    }
+    Ok(Some(simulated(Some(tenant))?))
+}
+
+fn no_tenant(selection: &Selection, playbook: Option<&Playbook>) -> Problem {
+    const HELP: &str = "give --tenant FILE, or --simulate to try it without one";
+    let file = selection.file.to_string_lossy();
+    match playbook.and_then(|playbook| Some((playbook, playbook.tenant.as_ref()?))) {
+        Some((playbook, name)) => {
+            let message = format!("there is no tenants/{}.yaml beside this playbook or above it", name.value);
+            at(playbook, name.place, message).with_help(HELP)
+        }
+        None => Problem::new(&*file, Place::default(), "nothing says which tenant this is for").with_help(HELP),
+    }
+}
+
+/// Reads a playbook as far as it can be read; its problems are added to the others.
+pub fn read_playbook(file: &Path, problems: &mut Vec<Problem>) -> Option<Playbook> {
+    let text = read_yaml(file, problems)?;
+    let (playbook, more) = playbook::read_in_part(file, &text);
+    problems.extend(more);
+    playbook
 }
 
 /// Reads a tenant file; its problems are added to the others.
-pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Result<Option<Tenant>, Failure> {
-    let text = read_yaml(file)?;
-    let mut tenant = keep(tenant::read(&file.to_string_lossy(), &text), problems);
-    if let Some(Tenant { auth: tenant::Auth::TokenFile(token), .. }) = &mut tenant {
+pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
+    let text = read_yaml(file, problems)?;
+    let mut tenant = keep(tenant::read(&file.to_string_lossy(), &text), problems)?;
+    if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
         *token = file.parent().unwrap_or(Path::new("")).join(&token);
     }
-    Ok(tenant)
+    Some(tenant)
 }
 
 /// `tenants/NAME.yaml` beside the playbook or in a folder above it, up to the repository's root; outside of a
@@ -315,8 +369,8 @@ fn simulated(tenant: Option<Tenant>) -> Result<(Tenant, Option<Simulator>), Fail
 }
 
 /// Reads a file that a person wrote, within its size limit.
-pub fn read_yaml(file: &Path) -> Result<Arc<str>, Failure> {
-    yaml::load(file).map(Arc::from).map_err(|problem| Failure::Problems(vec![problem]))
+pub fn read_yaml(file: &Path, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
+    keep(yaml::load(file).map(Arc::from).map_err(|problem| vec![problem]), problems)
 }
 
 fn keep<T>(read: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

@@ -6,8 +6,8 @@ use crate::error::{ExitCode, Failure};
 use crate::plan::show;
 use crate::report::ReportError;
 
-const FIRST: &str = "dry run: nothing is sent, no connection is opened";
-const LAST: &str = "dry run: nothing was sent";
+const FIRST: &str = "dry run: no token is needed, no connection is opened, nothing is sent";
+const LAST: &str = "dry run: no connection was opened, nothing was sent";
 
 /// Prints the plan.
 pub fn execute(selection: &Selection, format: PlanFormat, simulate: bool) -> Result<ExitCode, Failure> {

@@ -131,9 +131,12 @@ pub(super) fn choose(
         if layout.fits(has) {
             fitting.push((name, layout));
         } else {
-            let columns = layout.missing_columns(has).into_iter().map(str::to_owned);
-            let fields = layout.missing_fields(has).into_iter().map(|field| field.name().to_owned());
-            lacking.push((name.as_str(), columns.chain(fields).collect::<Vec<_>>()));
+            // A mapping of which nothing is there was made for other files.
+            if layout.mapped().any(|(column, _)| has(column)) {
+                let columns = layout.missing_columns(has).into_iter().map(str::to_owned);
+                let fields = layout.missing_fields(has).into_iter().map(|field| field.name().to_owned());
+                lacking.push((name.as_str(), columns.chain(fields).collect::<Vec<_>>()));
+            }
         }
     }
     match fitting.len() {
@@ -221,11 +224,16 @@ fn no_such_columns(missing: &[&str], seen: &[String]) -> Unfit {
 fn no_such_fields(missing: &[Field], lacking: &[(&str, Vec<String>)], seen: &[String]) -> Unfit {
     let names: Vec<_> = missing.iter().map(|field| field.name()).collect();
     let near: Vec<_> = missing.iter().filter_map(|field| Some((*field, near_miss(*field, seen)?))).collect();
-    let mut help = if near.is_empty() {
+    let mut help = if near.is_empty() && seen.len() == 1 {
+        "the first line names the columns: remove what stands before it".to_owned()
+    } else if near.is_empty() {
         let pairs: Vec<_> = names.iter().map(|name| format!("{name}: COLUMN")).collect();
         format!("name the columns: `columns: {{{}}}` at the source, or `--map {}=COLUMN`", pairs.join(", "), names[0])
     } else {
-        suggestion(&near)
+        let named = |field: &&Field| near.iter().any(|(near, _)| near == *field);
+        let others: Vec<_> = missing.iter().filter(|field| !named(field)).map(|field| field.name()).collect();
+        let and = if others.is_empty() { "" } else { "; and name the columns of " };
+        format!("{}{and}{}", suggestion(&near), others.join(", "))
     };
     for (name, lacks) in lacking {
         let lacks: Vec<_> = lacks.iter().map(|column| shown(column)).collect();
@@ -327,7 +335,7 @@ mod tests {
             unfit.help,
             "did you mean `--map agent_id=\"Agent ID\" --map event_id=\"Event ID\" --map unique_id=\"Unique ID\"`? In a \
              playbook: `columns: {agent_id: \"Agent ID\", event_id: \"Event ID\", unique_id: \"Unique ID\"}`; \
-             the tenant's mapping other lacks \"Found\""
+             and name the columns of event_type; the tenant's mapping other lacks \"Found\""
         );
     }
 

@@ -120,6 +120,7 @@ impl BadValue {
             Self::Space { .. } => Some("ids are taken as they are; nothing is trimmed".to_owned()),
             Self::Character { .. } => Some("ids are printable ASCII; copy them from the source".to_owned()),
             Self::EventType { .. } => Some(format!("known: {}", EventType::ALL.map(EventType::as_str).join(", "))),
+            Self::Swapped { .. } => Some("swap the names of the two columns, in the header or the mapping".to_owned()),
             _ => None,
         }
     }

@@ -136,8 +136,11 @@ impl<'s> Binder<'s> {
         let object = match Object::parse(raw) {
             Ok(object) => object,
             Err(error) => {
-                let bad = Bad::new(object::reason(&error)).help("each event is one JSON object");
-                sink.refuse(at, vec![bad], line);
+                let reason = object::reason(&error);
+                let is_repeated = reason.ends_with("stands twice");
+                let help = if is_repeated { "keep one of them" } else { "each event is one JSON object" };
+                let span = line.and_then(|line| object::span_of(&error, line));
+                sink.refuse(at, vec![Bad { span, ..Bad::new(reason).help(help) }], line);
                 return Ok(());
             }
         };
@@ -146,7 +149,7 @@ impl<'s> Binder<'s> {
             None => self.choose(&object, at, line, sink)?,
         };
         self.unseen.retain(|path| object.find(path).is_none());
-        match event(&object, &layout, at, &mut self.scratch) {
+        match event(&object, &layout, at, raw, &mut self.scratch) {
             Ok(event) => sink.take(event),
             Err(bad) => sink.refuse(at, bad, line),
         }
@@ -189,14 +192,14 @@ impl<'s> Binder<'s> {
     }
 }
 
-fn event(object: &Object<'_>, layout: &Layout, at: RowAt, scratch: &mut String) -> Result<Event, Vec<Bad>> {
+fn event(object: &Object<'_>, layout: &Layout, at: RowAt, raw: &str, scratch: &mut String) -> Result<Event, Vec<Bad>> {
     let mut used = vec![false; object.members.len()];
     let mut given = [const { Given::Missing }; Field::COUNT];
     for field in Field::ALL {
         given[field as usize] = own(object, layout, field, &mut used)?;
     }
     let fields = field::check(given).map_err(|bad| {
-        bad.into_iter().map(|(field, why)| bad_value(object, layout, field, &why)).collect::<Vec<_>>()
+        bad.into_iter().map(|(field, why)| bad_value(object, layout, field, &why, raw)).collect::<Vec<_>>()
     })?;
     push_attributes(object, layout, &used, scratch)?;
     Ok(fields.into_event(at.place, scratch))
@@ -236,7 +239,15 @@ fn own<'a>(object: &Object<'a>, layout: &'a Layout, field: Field, used: &mut [bo
     }
 }
 
-fn bad_value(object: &Object<'_>, layout: &Layout, field: Field, why: &field::BadValue) -> Bad {
+fn bad_value(object: &Object<'_>, layout: &Layout, field: Field, why: &field::BadValue, raw: &str) -> Bad {
+    let found = match &layout.own[field as usize] {
+        Wanted::Mapped(ColumnSource::Column { name, .. }) => object.find(name),
+        Wanted::Mapped(ColumnSource::Constant(_)) => None,
+        Wanted::Native => {
+            let index = field.names().into_iter().find_map(|name| object.position(name));
+            index.map(|index| object.members[index].1)
+        }
+    };
     let (label, near) = match &layout.own[field as usize] {
         Wanted::Mapped(ColumnSource::Column { name, .. }) if name != field.name() => {
             (format!("{} (column {})", field.name(), shown(name)), None)
@@ -248,7 +259,8 @@ fn bad_value(object: &Object<'_>, layout: &Layout, field: Field, why: &field::Ba
         }
         _ => (field.name().to_owned(), None),
     };
-    Bad { help: near.or_else(|| why.help()), ..Bad::new(format!("{label} {why}")) }
+    let span = found.and_then(|value| object::span_within(value, raw));
+    Bad { help: near.or_else(|| why.help()), span, ..Bad::new(format!("{label} {why}")) }
 }
 
 /// Every member that is none of the event's own, then what the mapping adds.

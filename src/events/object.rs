@@ -99,10 +99,38 @@ pub(super) fn push_compact(out: &mut String, raw: &str) {
 /// What a JSON error says, without the place that its text ends with.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    if let Some((found, expected)) = text.strip_prefix("invalid type: ").and_then(|types| types.split_once(", ")) {
+        let found = match found.split(' ').next().unwrap_or_default() {
+            "sequence" => "an array",
+            "map" => "an object",
+            "string" => "text",
+            "boolean" => "true or false",
+            "integer" | "floating" | "number" => "a number",
+            _ => found,
+        };
+        return format!("{expected}, found {found}");
     }
+    match text {
+        "expected value" => "a value is missing or is no JSON".to_owned(),
+        "key must be a string" => "a member's name must stand in quotes".to_owned(),
+        "trailing characters" => "something follows the object".to_owned(),
+        text if text.starts_with("EOF while parsing") => "it ends too early: the file was probably cut".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// Where a JSON error is on a line: column and length in characters.
+pub(super) fn span_of(error: &serde_json::Error, line: &str) -> Option<(u32, u32)> {
+    let before = line.get(..error.column().checked_sub(1)?).filter(|_| error.line() == 1)?;
+    Some((u32::try_from(before.chars().count()).ok()? + 1, 1))
+}
+
+/// Where a part of a line is: column and length in characters. `part` is a slice of `line` itself.
+pub(super) fn span_within(part: &str, line: &str) -> Option<(u32, u32)> {
+    let start = (part.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    let before = line.get(..start).filter(|before| line[before.len()..].starts_with(part))?;
+    Some((u32::try_from(before.chars().count()).ok()? + 1, u32::try_from(part.chars().count()).ok()?))
 }
 
 fn walk<'a>(raw: &'a str, path: &str) -> Option<&'a str> {
@@ -244,10 +272,10 @@ mod tests {
         assert_eq!(refusal(r#"{"a":[{"b":1,"b":1}]}"#), "the key \"b\" stands twice");
         assert_eq!(refusal(r#"{"a":1e999}"#), "number out of range");
         assert_eq!(refusal(r#"{"a":"\ud800"}"#), "unexpected end of hex escape");
-        assert_eq!(refusal(r#"{"a":1"#), "EOF while parsing an object");
+        assert_eq!(refusal(r#"{"a":1"#), "it ends too early: the file was probably cut");
         assert_eq!(refusal(r#"{"a":01}"#), "invalid number");
-        assert_eq!(refusal("[1]"), "invalid type: sequence, expected an object");
-        assert_eq!(refusal("{} x"), "trailing characters");
+        assert_eq!(refusal("[1]"), "expected an object, found an array");
+        assert_eq!(refusal("{} x"), "something follows the object");
     }
 
     #[test]

@@ -144,6 +144,15 @@ impl Sink {
                 continue;
             }
             let mut problem = Problem { help: bad.help, ..self.of_row(at, &bad.reason, "") };
+            if self.problems_here == 1 {
+                const PARTIAL: &str = "--partial-input leaves such rows out";
+                problem.help = Some(match problem.help {
+                    None => PARTIAL.to_owned(),
+                    // What mends all rows at once is better advice.
+                    Some(help) if help.starts_with("did you mean") => help,
+                    Some(help) => format!("{help}; {PARTIAL}"),
+                });
+            }
             if let Some(line) = line {
                 problem.line_text = Some(shortened(line));
                 if let Some((column, length)) = bad.span

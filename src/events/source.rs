@@ -3,6 +3,7 @@
 //! Links, directories, devices, pipes and files of the kernel are refused by name before a byte is read, and a file
 //! that changes while it is read is refused after it.
 
+use crate::problem::unreadable;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("cannot open it: {0}")]
+    #[error("{}", unreadable(.0))]
     Io(#[from] io::Error),
     #[error("it is {0}, not a regular file")]
     Kind(&'static str),
@@ -130,7 +131,7 @@ mod tests {
         std::fs::write(at("good.csv"), "x").unwrap();
         assert!(Regular::open(&at("good.csv")).is_ok());
         assert_eq!(refusal(folder.path()), "it is a directory, not a regular file");
-        assert!(refusal(&at("none.csv")).starts_with("cannot open it: No such file"));
+        assert_eq!(refusal(&at("none.csv")), "there is no such file");
     }
 
     #[cfg(unix)]

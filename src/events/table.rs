@@ -175,7 +175,7 @@ impl Table {
     fn check_shape(&self, record: &Record<'_>) -> Result<(), Vec<Bad>> {
         let (cells, columns) = (record.cells.len(), self.header.len());
         if cells != columns {
-            let mut bad = Bad::new(format!("it has {}, the header has {}", count(cells), count(columns)));
+            let mut bad = Bad::new(format!("it has {}, the header has {columns}", count(cells)));
             if !record.terminated {
                 bad.reason.push_str(", and no line end follows: the file was probably cut");
             }
@@ -235,7 +235,7 @@ impl Table {
         };
         let columns = self.header.len();
         if record.cells.len() != columns {
-            let (cells, columns) = (count(record.cells.len()), count(columns));
+            let cells = count(record.cells.len());
             return refuse(format!("it has {cells}, the header has {columns}, and a quoted one spans lines"));
         }
         let is_id = |get: &&Get| get.index().is_some_and(|index| record.cells[index].spans_lines);

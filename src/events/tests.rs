@@ -262,7 +262,7 @@ fn fault_2_two_stray_quotes_are_refused_also_when_bad_rows_may_be_put_aside() {
         );
         assert_eq!(
             case.problem(csv("a,b,FILE,,c,\"h\nd,e\",FILE,,f,i\n")),
-            "row 1, byte 48: it has 10 cells, the header has 6 cells, and a quoted one spans lines; \
+            "row 1, byte 48: it has 10 cells, the header has 6, and a quoted one spans lines; \
              a stray quote has probably swallowed rows"
         );
     }
@@ -314,9 +314,9 @@ fn fault_3_a_ragged_row_is_refused_and_never_shifted() {
     assert_eq!(
         CSV.problems(&bytes),
         [
-            "3:0+0 62 | row 2, byte 62: it has 5 cells, the header has 6 cells | empty cells need their separators too; \
-             copy or export the file again",
-            "4:0+0 75 | row 3, byte 75: it has 7 cells, the header has 6 cells | a cell that holds the separator must \
+            "3:0+0 62 | row 2, byte 62: it has 5 cells, the header has 6 | empty cells need their separators too; \
+             copy or export the file again; --partial-input leaves such rows out",
+            "4:0+0 75 | row 3, byte 75: it has 7 cells, the header has 6 | a cell that holds the separator must \
              stand in quotes",
         ]
     );
@@ -326,7 +326,7 @@ fn fault_3_a_ragged_row_is_refused_and_never_shifted() {
         events.refused.iter().map(|row| (row.place.row, row.place.line, row.byte, &*row.reason)).collect();
     assert_eq!(
         refused,
-        [(2, 3, 62, "it has 5 cells, the header has 6 cells"), (3, 4, 75, "it has 7 cells, the header has 6 cells")]
+        [(2, 3, 62, "it has 5 cells, the header has 6"), (3, 4, 75, "it has 7 cells, the header has 6")]
     );
 }
 
@@ -365,11 +365,11 @@ fn fault_4_a_cut_file_never_gives_a_row_that_was_not_whole() {
     assert_eq!(
         CSV.problems(cut),
         ["2:10+1 39 | row 1, byte 39: no line end follows, so the cell \"unique_id\" may have been cut: \"c\" | \
-          copy the file again; if it is whole, end it with a line end"]
+          copy the file again; if it is whole, end it with a line end; --partial-input leaves such rows out"]
     );
     assert_eq!(
         CSV.problem("agent_id,event_id,event_type,unique_id\na,b,FI"),
-        "row 1, byte 39: it has 3 cells, the header has 4 cells, and no line end follows: the file was probably cut"
+        "row 1, byte 39: it has 3 cells, the header has 4, and no line end follows: the file was probably cut"
     );
 }
 
@@ -462,8 +462,8 @@ fn fault_6_a_wrong_delimiter_a_preamble_and_second_headers_are_refused() {
     assert_eq!(
         tables.iter().map(|problem| (problem.place.line, &*problem.message)).collect::<Vec<_>>(),
         [
-            (4, "row 2, byte 63: it has 2 cells, the header has 6 cells"),
-            (5, "row 3, byte 71: it has 2 cells, the header has 6 cells")
+            (4, "row 2, byte 63: it has 2 cells, the header has 6"),
+            (5, "row 3, byte 71: it has 2 cells, the header has 6")
         ]
     );
 }
@@ -495,7 +495,7 @@ fn fault_7_headers_that_are_double_or_nearly_right_are_refused() {
     );
     assert_eq!(
         LINES.help(r#"{"asset":{"agentId":"a"},"id":"b","type":"FILE"}"#),
-        "did you mean `--map agent_id=\"asset.agentId\"`? In a playbook: `columns: {agent_id: \"asset.agentId\"}`"
+        "did you mean `--map agent_id=\"asset.agentId\"`? In a playbook: `columns: {agent_id: \"asset.agentId\"}`; and name the columns of event_id, event_type, unique_id"
     );
     assert_eq!(
         CSV.help("agent_id,event_id,event_type,unique_id,PID\na,b,PROCESS,c,7\n"),
@@ -511,7 +511,7 @@ fn faults_10_and_11_name_the_row_the_byte_and_the_column() {
         Case { columns: Some(&columns), ..CSV }.problems(table),
         [
             "2:1+1 46 | row 1, byte 46: agent_id (column \"Agent ID\") has 'ä' (U+00E4) at byte 0, which no id has: \
-             \"ä\" | ids are printable ASCII; copy them from the source",
+             \"ä\" | ids are printable ASCII; copy them from the source; --partial-input leaves such rows out",
             "2:3+2 46 | row 1, byte 46: event_id (column \"Event ID\") has a space at byte 1: \"b \" | ids are taken as \
              they are; nothing is trimmed",
             "2:19+3 46 | row 1, byte 46: pid (column \"PID\") is no process id, a whole number from 0 to 4294967295 in \
@@ -564,7 +564,7 @@ fn broken_json_is_refused_with_its_place() {
     let record = r#"{"agent_id":"a","event_id":"b","event_type":"FILE","unique_id":"c"}"#;
     for (document, expected) in [
         ("5", "1:0+0 0 | expected an array or an object at byte 0, but it is \"5\""),
-        ("[1]", "1:0+0 1 | row 1, byte 1: invalid type: integer `1`, expected an object"),
+        ("[1]", "1:0+0 1 | row 1, byte 1: expected an object, found a number"),
         ("[R,]", "1:0+0 69 | in"),
         ("[R R]", "1:0+0 69 | expected `,` or `]` at byte 69, but it is \"{\""),
         ("[R", "1:0+0 68 | expected `,` or `]` at byte 68, but the file ends"),
@@ -576,7 +576,7 @@ fn broken_json_is_refused_with_its_place() {
             "[R,\n{\"a\":\"x\n\"}]",
             "2:0+0 70 | in the value at byte 70, a line ends inside a string: a quote is missing or stray",
         ),
-        ("[R,{\"a\":[}]}]", "1:0+0 69 | row 2, byte 69: expected value"),
+        ("[R,{\"a\":[}]}]", "1:0+0 69 | row 2, byte 69: a value is missing or is no JSON"),
         ("[R,{\"a\":1,\"a\":1}]", "1:0+0 69 | row 2, byte 69: the key \"a\" stands twice"),
     ] {
         let problems = JSON.problems(document.replace('R', record));
@@ -593,9 +593,9 @@ fn broken_json_is_refused_with_its_place() {
     assert_eq!(
         refused,
         [
-            "2 68 EOF while parsing a value",
-            "3 81 invalid type: sequence, expected an object",
-            "4 84 trailing characters"
+            "2 68 it ends too early: the file was probably cut",
+            "3 81 expected an object, found an array",
+            "4 84 something follows the object"
         ]
     );
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
@@ -632,16 +632,16 @@ fn every_problem_of_every_source_is_found_and_capped() {
     let problems = read_with(&Request { sources, partial: false }, &mut &b"x"[..]).unwrap_err();
     let messages: Vec<_> = problems.iter().map(|problem| format!("{}: {}", problem.file, problem.message)).collect();
     assert_eq!(problems.len(), 101 + 5);
-    assert_eq!(messages[99], "many.csv: row 100, byte 1236: it has 5 cells, the header has 6 cells");
+    assert_eq!(messages[99], "many.csv: row 100, byte 1236: it has 5 cells, the header has 6");
     assert_eq!(
         messages[100..],
         [
             "many.csv: … and 150 more",
             "odd.txt: its ending does not say how it is written",
-            "none.csv: cannot open it: No such file or directory (os error 2)",
+            "none.csv: there is no such file",
             "<stdin>: header: required columns are missing: agent_id, event_id, event_type, unique_id; it has \"x\"",
             "<stdin>: standard input can be read only once",
-            "last.json: row 252, byte 1: invalid type: integer `1`, expected an object",
+            "last.json: row 252, byte 1: expected an object, found a number",
         ]
     );
 }
@@ -673,7 +673,10 @@ fn rows_are_numbered_over_all_sources_and_each_has_its_digest() {
     // As sha256sum prints it.
     assert_eq!(events.digests[0], "20dce9f6af0410f0a9c67a6a5825ebbe15675a457a66fa2619f1e951c1b48ea1");
     let problems = read(&Request { sources: sources(vec![inline("null")]), partial: false }).unwrap_err();
-    assert_eq!(problem(&problems[0]), "9:5+1 - | row 2: unique_id is missing or empty | -");
+    assert_eq!(
+        problem(&problems[0]),
+        "9:5+1 - | row 2: unique_id is missing or empty | --partial-input leaves such rows out"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::problems::{self, Origin, Problems};
 use super::select::{BadRow, ReadyStep, Selection};
-use super::steps::{check_columns, compiled_steps};
+use super::steps::{check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedItem, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{digest, repeats, select, settings};
 use crate::events::{Event, Events, RefusedRow};
@@ -116,13 +116,22 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     Ok(plan)
 }
 
-/// What stands against a playbook with this tenant, whatever the events and the values of its variables.
-pub fn check(playbook: &Playbook, tenant: &Tenant) -> Vec<Problem> {
+/// What stands against a playbook, whatever the events and the values of its variables: with this tenant, or with any
+/// where none is known.
+pub fn check(playbook: &Playbook, tenant: Option<&Tenant>) -> Vec<Problem> {
     let required = playbook.vars.iter().filter(|var| var.required);
     let vars = required.map(|var| (var.name.value.clone(), "value".to_owned())).collect();
     let work = Work::Playbook(playbook);
-    let request = Request { work, tenant, vars, events: Events::default(), partial: true, simulated: false };
-    build(request).err().unwrap_or_default()
+    if let Some(tenant) = tenant {
+        let request = Request { work, tenant, vars, events: Events::default(), partial: true, simulated: false };
+        return build(request).err().unwrap_or_default();
+    }
+    let mut found = Problems::default();
+    let origin = Origin::of(&work);
+    let vars = settings::vars(&work, &vars, &origin, &mut found);
+    settings::comment(&work, &vars, &origin, &mut found);
+    check_filters(playbook, &vars, &origin, &mut found);
+    found.none().err().unwrap_or_default()
 }
 
 fn by_column(work: &Work<'_>) -> bool {
@@ -137,7 +146,8 @@ fn check_tenant(request: &Request<'_>, origin: &Origin, problems: &mut Problems)
         let given = &request.tenant.name;
         if wanted.value != *given {
             let message = format!("this playbook is for the tenant `{}`, not for `{given}`", wanted.value);
-            problems.push(origin.problem(wanted.place, "--tenant", message, None));
+            let help = format!("give --tenant the file of `{}`, or correct this name", wanted.value);
+            problems.push(origin.problem(wanted.place, "--tenant", message, Some(help)));
         }
     }
 }

@@ -206,6 +206,14 @@ fn kind_name(value: &dyn Val) -> &'static str {
 
 fn explain(error: &ExecutionError) -> String {
     let text = match error {
+        ExecutionError::FunctionError { function, message } if message.starts_with("string parse error") => {
+            let given = match function.as_str() {
+                _ if message.contains("empty") => "an empty text",
+                "int" | "uint" => "a text that is no whole number",
+                _ => "a text that is no number",
+            };
+            format!("{function}() is given {given}")
+        }
         ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
         ExecutionError::NoSuchKey(key) => format!("there is no {key:?} in this row; has() tells whether there is one"),
         ExecutionError::NoSuchOverload(call) => {

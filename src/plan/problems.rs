@@ -93,7 +93,7 @@ impl Problems {
 
 pub(super) fn report_bad_rows(bad: &[BadRow], sources: &[String], problems: &mut Problems) {
     for row in bad.iter().take(ROWS_SHOWN_MAX) {
-        let help = "--partial-input leaves such rows out and says so".to_owned();
+        let help = "mend the row, or leave such rows out with --partial-input".to_owned();
         problems.push(row_problem(row.place, sources, row.reason.clone(), Some(help)));
     }
     if let Some(next) = bad.get(ROWS_SHOWN_MAX) {

@@ -6,6 +6,7 @@ use super::filter::{ColumnReader, Filter, FilterError};
 use super::problems::{Origin, Problems};
 use super::select::{self, ReadyStep};
 use crate::events::Events;
+use crate::playbook::{Playbook, Step};
 use crate::problem::{Place, listed, nearest};
 use crate::tenant::{Action, Tenant};
 use std::collections::BTreeMap;
@@ -31,7 +32,12 @@ pub(super) fn compiled_steps(
                 None => select::actions_of_rows(&tenant.actions, &events.rows),
             };
             if names.is_empty() && !events.rows.is_empty() {
-                let message = "nothing says which action to take: no row has a known one".to_owned();
+                let found = if events.rows.iter().all(|event| event.action.is_none()) {
+                    "the events name none"
+                } else {
+                    "the events name none that the tenant has"
+                };
+                let message = format!("nothing says which action to take: {found}");
                 let help = Some(format!(
                     "give --action NAME; the tenant {} has {}",
                     tenant.name,
@@ -50,6 +56,18 @@ pub(super) fn compiled_steps(
     wanted.into_iter().map(|step| step.compile(tenant, vars, origin, problems)).collect()
 }
 
+/// Whether filters can be compiled, where no tenant says what its actions are.
+pub(super) fn check_filters(
+    playbook: &Playbook,
+    vars: &BTreeMap<String, String>,
+    origin: &Origin,
+    problems: &mut Problems,
+) {
+    for step in &playbook.steps {
+        Wanted::from_step(step).compile_filter(vars, origin, problems);
+    }
+}
+
 /// A step as it was asked for.
 struct Wanted<'a> {
     name: &'a str,
@@ -59,7 +77,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn from_step(step: &'a crate::playbook::Step) -> Self {
+    fn from_step(step: &'a Step) -> Self {
         Self {
             name: &step.name.value,
             action: &step.action.value,
@@ -92,17 +110,24 @@ impl<'a> Wanted<'a> {
             let message = format!("there is no action `{}`", self.action);
             problems.push(origin.problem(self.action_place, "--action", message, help));
         }
-        let filter = match self.filter {
-            None => None,
-            Some((source, place)) => match Filter::compile(source, vars) {
-                Ok(filter) => Some((source.to_owned(), place, filter)),
-                Err(errors) => {
-                    errors.into_iter().for_each(|error| problems.push(origin.filter_problem(source, place, error)));
-                    None
-                }
-            },
-        };
+        let filter = self.compile_filter(vars, origin, problems);
         CompiledStep { name: self.name.to_owned(), action, filter }
+    }
+
+    fn compile_filter(
+        &self,
+        vars: &BTreeMap<String, String>,
+        origin: &Origin,
+        problems: &mut Problems,
+    ) -> Option<(String, Place, Filter)> {
+        let (source, place) = self.filter?;
+        match Filter::compile(source, vars) {
+            Ok(filter) => Some((source.to_owned(), place, filter)),
+            Err(errors) => {
+                errors.into_iter().for_each(|error| problems.push(origin.filter_problem(source, place, error)));
+                None
+            }
+        }
     }
 }
 

@@ -31,23 +31,23 @@ const HINTS: [Hint; 13] = [
     Hint { key: "when", help: "a step's filter is called `where`" },
 ];
 
-pub(super) fn examine(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
+pub(super) fn read(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
     let reader = Reader::new(&file.display().to_string(), text).with_hints(&HINTS);
     let parsed = reader.read::<PlaybookFile>().read();
     let playbook = parsed.map(|parsed| playbook(&reader, parsed.value, parsed.place, file, text));
-    reader.conclude(playbook)
+    reader.end(playbook)
 }
 
-/// As much of a playbook as could be read; what is missing has been reported.
+/// What could be read; whatever could not is a problem already.
 fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path, text: &str) -> Playbook {
-    // Nothing depends on the version yet but that it is there and known.
-    let _known = reader.require(parsed.version, "version", place);
-    let name = reader.require(parsed.name, "name", place);
+    reader.require(parsed.version, "version", place);
+    let name = reader.require(parsed.name, "name", place).map(|name| name.value.0.0);
     let steps = reader.require(parsed.steps, "steps", place).map(|steps| self::steps(reader, steps));
-    Playbook {
+    let are_vars_known = !parsed.vars.is_refused();
+    let mut playbook = Playbook {
         file: file.to_owned(),
         text: text.into(),
-        name: name.map(|name| name.value.0.0).unwrap_or_default(),
+        name: name.unwrap_or_default(),
         description: parsed.description.value().map(|text| text.0).unwrap_or_default(),
         tenant: parsed.tenant.read().map(|tenant| tenant.map(|name| name.0.0)),
         vars: parsed.vars.value().map(|vars| self::vars(reader, vars)).unwrap_or_default(),
@@ -57,12 +57,18 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
         limits: parsed.limits.value().map(limits).unwrap_or_default(),
         polling: parsed.polling.value().map(polling).unwrap_or_default(),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
+    };
+    if !are_vars_known {
+        // What names variables cannot be judged then: each would seem to be undeclared.
+        playbook.comment = None;
+        playbook.steps.iter_mut().for_each(|step| step.filter = None);
     }
+    playbook
 }
 
 fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step> {
     if files.value.is_empty() {
-        reader.report(files.place, "expected at least one step, found none");
+        reader.report_help(files.place, "expected at least one step, found none", "a step is `{name: …, action: …}`");
     }
     let mut first_lines = HashMap::new();
     let read = |file: Field<StepFile>| {
@@ -70,14 +76,21 @@ fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step>
         let name = reader.require(file.name, "name", place);
         let action = reader.require(file.action, "action", place);
         let filter = file.filter.read().map(|filter| filter.map(|AnyText(text)| text));
-        if let Some(filter) = filter.as_ref().filter(|filter| filter.value.trim().is_empty()) {
-            reader.report_help(filter.place, "this filter is empty", "without `where` a step takes every event");
-        }
-        let name = name?.map(|Written(Label(name))| name);
-        if let Some(line) = first_lines.insert(name.value.clone(), name.place.line) {
+        let filter = filter.filter(|filter| {
+            let is_empty = filter.value.trim().is_empty();
+            if is_empty {
+                reader.report_help(filter.place, "this filter is empty", "without `where` a step takes every event");
+            }
+            !is_empty
+        });
+        let name = name.map(|name| name.map(|Written(Label(name))| name));
+        if let Some(name) = &name
+            && let Some(line) = first_lines.insert(name.value.clone(), name.place.line)
+        {
             let message = format!("there is a step `{}` already, on line {line}", name.value);
             reader.report_help(name.place, message, "give each step a name of its own");
         }
+        let name = name.unwrap_or(Spanned { value: String::new(), place });
         Some(Step { name, action: action?.map(|action| action.0.0), filter })
     };
     files.value.into_iter().filter_map(read).collect()
@@ -89,10 +102,10 @@ fn vars(reader: &Reader<'_>, Entries(entries): Entries<VarFile>) -> Vec<VarDecla
             let message = format!("`{}` cannot be the name of a variable", name.value);
             reader.report_help(name.place, message, "use letters, digits and `_`, and no digit first");
         }
-        // A variable whose declaration is wrong is declared all the same: its uses are no further problems.
-        let Some(file) = file.value() else { return VarDeclaration { name, required: false, default: None } };
-        let required = file.required.value().unwrap_or(false);
-        let default = file.default.read();
+        let (required, default) = match file.value() {
+            Some(file) => (file.required.value().unwrap_or(false), file.default.read()),
+            None => (false, None),
+        };
         if let Some(default) = default.as_ref().filter(|_| required) {
             let message = format!("`{}` is required, so its default is never used", name.value);
             reader.report_help(default.place, message, "remove `required: true` or `default`");
@@ -111,10 +124,15 @@ fn sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>) -> Vec<Source> {
     let mut stdin_line = None;
     let read = |file: Field<SourceFile>| {
         let Spanned { value: file, place } = file.read()?;
+        let are_columns_known = !file.columns.is_refused();
         let columns = file.columns.read().map(|columns| self::columns(reader, columns));
         let from = match (file.file, file.inline) {
             (Field::Absent, Field::Absent) | (Field::Read(_) | Field::Refused, Field::Read(_) | Field::Refused) => {
-                reader.report(place, "expected exactly one of `file` and `inline`");
+                reader.report_help(
+                    place,
+                    "expected exactly one of `file` and `inline`",
+                    "each source is an element of its own",
+                );
                 return None;
             }
             (Field::Absent, inline) => {
@@ -134,7 +152,8 @@ fn sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>) -> Vec<Source> {
                 }
             }
         };
-        Some(Source { from, columns, empty_ok: file.empty.is_present() })
+        // Read without its mapping, such a source would seem to lack its columns.
+        are_columns_known.then_some(Source { from, columns, empty_ok: file.empty.is_present() })
     };
     files.into_iter().filter_map(read).collect()
 }

@@ -1,5 +1,7 @@
-//! Names in messages: what was probably meant, and what is known. Every message that suggests a name asks here, so that
-//! none suggests what another would not.
+//! Words that many messages share: what name was probably meant, what names are known, why a file cannot be read. Every
+//! message that suggests a name asks here, so that none suggests what another would not.
+
+use std::io;
 
 /// How alike two words must be for the one to be taken for a slip of the other, from 0 to 1.
 const ALIKE_MIN: f64 = 0.87;
@@ -23,6 +25,16 @@ pub(crate) fn listed<'n, S: AsRef<str> + ?Sized + 'n>(names: impl IntoIterator<I
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Why a file cannot be read, for somebody who named it.
+pub(crate) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "the file may not be read".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
     }
 }
 

@@ -19,8 +19,12 @@ impl FromText for BaseUrl {
         if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
             return Err(Refusal::Because("the URL has characters that no URL has".to_owned()));
         }
-        let url = Url::parse(text).map_err(|_| Refusal::SomethingElse)?;
         let because = |why: &str| Err(Refusal::Because(why.to_owned()));
+        // First of all: what is refused for anything else is shown.
+        if text.contains('@') {
+            return because("the URL has a user name or password in it: remove it");
+        }
+        let url = Url::parse(text).map_err(|_| Refusal::SomethingElse)?;
         match url.scheme() {
             "https" => {}
             "http" if is_this_machine(&url) => {}
@@ -29,9 +33,6 @@ impl FromText for BaseUrl {
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(Refusal::SomethingElse);
-        }
-        if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
-            return because("the URL has a user name or password in it: remove it");
         }
         if url.query().is_some() || url.fragment().is_some() {
             return because("the URL has a query or fragment (`?` or `#`): it ends with the path prefix");

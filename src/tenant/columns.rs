@@ -54,10 +54,14 @@ pub(crate) fn read_columns(reader: &Reader<'_>, entries: Spanned<ColumnEntries>)
     Columns(columns)
 }
 
+/// The event's own field that a mapping probably means by a name that is none.
+pub(crate) fn misspelt_field(name: &str) -> Option<&'static str> {
+    OWN_FIELDS.into_iter().find(|own| fold(own) == fold(name) && *own != name)
+}
+
 /// A field's name that is nearly one of the event's own would quietly become an attribute.
 fn check_field_name(reader: &Reader<'_>, name: &Spanned<String>) {
-    let own = OWN_FIELDS.iter().find(|own| fold(own) == fold(&name.value) && **own != name.value);
-    if let Some(own) = own {
+    if let Some(own) = misspelt_field(&name.value) {
         let message = format!("`{}` is not a field of an event", name.value);
         reader.report_help(name.place, message, format!("did you mean `{own}`?"));
     }

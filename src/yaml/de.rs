@@ -118,6 +118,12 @@ impl<'n> NodeDe<'n, '_> {
                 Some("put it in quotes to make it text")
             }
             ("a list", Some(_)) => Some("put it in brackets: `[…]`"),
+            ("a mapping", None) if matches!(self.node, Node::List { .. }) => {
+                Some("write `key: value` lines, without a dash or brackets around them")
+            }
+            _ if self.hidden => {
+                Some("a token never stands in a file, only where it is: the name of a variable, file or program")
+            }
             _ => None,
         }
     }

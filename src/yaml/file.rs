@@ -1,6 +1,8 @@
-//! Reads a YAML file's bytes: its size is looked at before anything is read, and only UTF-8 is accepted.
+//! Reads a YAML file's bytes: what it is and its size are looked at before anything is read, and only UTF-8 is accepted.
+//! Links are followed: that is how configuration is mounted.
 
-use crate::problem::{Place, Problem};
+use super::secrets;
+use crate::problem::{Place, Problem, unreadable};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -11,19 +13,38 @@ pub const FILE_BYTES_MAX: usize = 16 << 20;
 /// The file's text. The problem names the file as it was given.
 pub fn load(path: &Path) -> Result<String, Problem> {
     let problem = |message: String| Problem::new(path.display().to_string(), Place::default(), message);
-    let bytes = read(path).map_err(|error| problem(in_words(&error)))?;
+    let bytes = read(path).map_err(|error| {
+        let unread = problem(unreadable(&error));
+        match error.kind() {
+            io::ErrorKind::NotFound => unread.with_help("what is typed is relative to the folder you are in"),
+            io::ErrorKind::IsADirectory => unread.with_help("name a file in it"),
+            _ => unread,
+        }
+    })?;
     let Some(bytes) = bytes else {
         return Err(problem(too_big()).with_help("put events into a file of their own, as CSV or JSON lines"));
     };
-    decode(bytes).map_err(|(place, message)| Problem { place, ..problem(message).with_help("save the file as UTF-8") })
+    decode(&bytes).map_err(|(place, message)| {
+        let shown = problem(message).with_help("save the file as UTF-8");
+        let text = String::from_utf8_lossy(&bytes);
+        Problem { place, ..shown }.with_line_of(&secrets::redact(&text, secrets::of_text(&text)))
+    })
 }
 
 pub(super) fn too_big() -> String {
     format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20)
 }
 
-/// `None` when it is larger than allowed. A regular file's size is known before; a pipe's is not.
+/// `None` when it is larger than allowed.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // Looked at before it is opened: to open a pipe is to wait for who writes it.
+    let found = path.metadata()?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::other("it is a pipe or a device, not a regular file"));
+    }
     let mut file = File::open(path)?;
     if file.metadata()?.len() > FILE_BYTES_MAX as u64 {
         return Ok(None);
@@ -33,13 +54,13 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() <= FILE_BYTES_MAX).then_some(bytes))
 }
 
-fn decode(bytes: Vec<u8>) -> Result<String, (Place, String)> {
+fn decode(bytes: &[u8]) -> Result<String, (Place, String)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err((Place::default(), "the file is UTF-16".to_owned()));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let before = &error.as_bytes()[..good];
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = error.valid_up_to();
+        let before = &bytes[..good];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let place = Place {
@@ -48,17 +69,9 @@ fn decode(bytes: Vec<u8>) -> Result<String, (Place, String)> {
             length: 1,
             byte: Some(good as u64),
         };
-        (place, format!("the byte 0x{:02x} here is not UTF-8", error.as_bytes()[good]))
-    })
-}
-
-fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "the file may not be read".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
-        _ => format!("the file cannot be read: {error}"),
-    }
+        (place, format!("the byte 0x{:02x} here is not UTF-8", bytes[good]))
+    })?;
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

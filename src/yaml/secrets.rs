@@ -1,4 +1,5 @@
-//! What an excerpt must not show: values under keys that hold secrets, and under keys that look as if they did.
+//! What an excerpt must not show: values under keys that hold secrets, under keys that look as if they did, and what
+//! stands before the `@` of a URL.
 //!
 //! A file that is refused is often refused because somebody pasted a token into it.
 
@@ -40,18 +41,36 @@ pub(super) fn of_text(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// The text with everything in these ranges but white space replaced; columns and lines stay where they are.
-pub(super) fn redact<'t>(text: &'t str, secrets: &[Range<usize>]) -> Cow<'t, str> {
+/// The text with everything in these ranges but white space replaced; columns, bytes and lines stay where they are.
+pub(super) fn redact(text: &str, mut secrets: Vec<Range<usize>>) -> Cow<'_, str> {
+    secrets.extend(user_names_and_passwords(text));
     if secrets.is_empty() {
         return Cow::Borrowed(text);
     }
+    secrets.sort_by_key(|range| range.start);
     let mut secrets = secrets.iter().peekable();
     let hide = |(at, c): (usize, char)| {
         while secrets.next_if(|range| range.end <= at).is_some() {}
         let is_secret = secrets.peek().is_some_and(|range| range.start <= at);
-        if is_secret && !c.is_whitespace() { '*' } else { c }
+        match c.len_utf8() {
+            _ if !is_secret || c.is_whitespace() => c,
+            1 => '*',
+            2 => '·',
+            3 => '•',
+            _ => '🔒',
+        }
     };
     Cow::Owned(text.char_indices().map(hide).collect())
+}
+
+/// What stands between `://` and `@` in a URL.
+fn user_names_and_passwords(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    text.match_indices("://").filter_map(|(at, slashes)| {
+        let start = at + slashes.len();
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'');
+        let end = text[start..].find(is_end).map_or(text.len(), |length| start + length);
+        text[start..end].rfind('@').map(|length| start..start + length)
+    })
 }
 
 /// Every place where a key or scalar begins, in file order, and whether it is secret.
@@ -89,7 +108,15 @@ mod tests {
     #[test]
     fn without_a_tree_whatever_follows_a_secret_key_is_hidden() {
         let text = "name: a\nauth:\n  token: eyJ\n   more\nuser: b\nmy_password: \"x\nbase_url: c\n";
-        let shown = redact(text, &of_text(text)).into_owned();
+        let shown = redact(text, of_text(text)).into_owned();
         assert_eq!(shown, "name: a\nauth:\n  ****** ***\n   ****\nuser: b\nmy_password: **\nbase_url: c\n");
+    }
+
+    #[test]
+    fn what_is_hidden_keeps_its_length_in_bytes_and_characters() {
+        let text = "a: https://mü:漢🚒@host/x@y\nb: http://host/x@y\n";
+        let shown = redact(text, Vec::new()).into_owned();
+        assert_eq!(shown, "a: https://*·*•🔒@host/x@y\nb: http://host/x@y\n");
+        assert_eq!(shown.len(), text.len());
     }
 }

@@ -95,7 +95,10 @@ pub(super) fn build<'a>(reader: &Reader<'a>) -> Option<Node<'a>> {
     }
     let is_nothing = |root: &Node<'_>| matches!(root, Node::Scalar { text, plain: true, .. } if text.is_empty());
     if builder.root.as_ref().is_none_or(is_nothing) {
-        reader.report_whole_file("the file is empty".to_owned(), "write at least the required keys");
+        reader.report_whole_file(
+            "the file is empty".to_owned(),
+            "`quell init` writes examples, `quell schema` describes every key",
+        );
         return None;
     }
     builder.root

@@ -213,7 +213,7 @@ fn without_an_action_the_rows_say_what_to_do() {
 fn no_action_at_all_is_a_problem() {
     assert_eq!(
         said(ad_hoc(AdHoc::default(), events(&["FILE a f1 - {}"]), false)),
-        ["--action:0:0: nothing says which action to take: no row has a known one | \
+        ["--action:0:0: nothing says which action to take: the events name none | \
             give --action NAME; the tenant prod-eu has `kill-process`, `quarantine-file` and `release-file`"]
     );
 }
@@ -225,7 +225,7 @@ fn an_unknown_word_in_the_action_column_is_a_bad_row() {
         said(ad_hoc(AdHoc::default(), events(&lines), false)),
         [
             "hits.csv:3:0: row 2: there is no action `erase`; the tenant has `kill-process`, `quarantine-file` and `release-file` | \
-            --partial-input leaves such rows out and says so"
+            mend the row, or leave such rows out with --partial-input"
         ]
     );
     let plan = ad_hoc(AdHoc::default(), events(&lines), true).expect("partial input is allowed");
@@ -303,7 +303,8 @@ fn all_problems_come_in_one_pass_each_at_its_place() {
                 a playbook may only tighten what the tenant allows",
             "playbooks/contain.yaml:3:52: `first_after` (1s) is shorter than the tenant's 15s | \
                 a playbook may only tighten what the tenant allows",
-            "playbooks/contain.yaml:2:7: this playbook is for the tenant `test-us`, not for `prod-eu`",
+            "playbooks/contain.yaml:2:7: this playbook is for the tenant `test-us`, not for `prod-eu` | \
+                give --tenant the file of `test-us`, or correct this name",
             "playbooks/contain.yaml:6:26: there is no action `kil-process` | \
                 did you mean `kill-process`? the tenant prod-eu has `kill-process`, `quarantine-file` and `release-file`",
             "playbooks/contain.yaml:6:47: no event has a column `verdikt` | did you mean `verdict`?",
@@ -329,11 +330,11 @@ fn a_column_that_no_row_has_is_a_problem_and_one_that_some_lack_is_null() {
 fn a_row_that_the_filter_cannot_judge_refuses_the_plan_or_is_left_out() {
     let filtered = AdHoc { filter: Some("int(score) >= 8".into()), ..by_action("quarantine-file") };
     let rows = || events(&[r#"FILE a f1 - {"score":"high"}"#, r#"FILE a f2 - {"score":"9"}"#]);
-    let reason = "step quarantine-file: int: string parse error: invalid digit found in string";
+    let reason = "step quarantine-file: int() is given a text that is no whole number";
     let again = AdHoc { filter: filtered.filter.clone(), ..by_action("quarantine-file") };
     assert_eq!(
         said(ad_hoc(filtered, rows(), false)),
-        [format!("hits.csv:2:0: row 1: {reason} | --partial-input leaves such rows out and says so")]
+        [format!("hits.csv:2:0: row 1: {reason} | mend the row, or leave such rows out with --partial-input")]
     );
     let mut partial = rows();
     partial.refused.push(RefusedRow {
@@ -362,7 +363,7 @@ fn what_is_sent_must_be_there_after_fill() {
     let mut rows = events(&["FILE a f1 - {}"]);
     rows.rows[0].event_id = "".into();
     let expected = "hits.csv:2:0: row 1: quarantine-file needs event_id, which is empty | \
-        --partial-input leaves such rows out and says so";
+        mend the row, or leave such rows out with --partial-input";
     assert_eq!(said(ad_hoc(by_action("quarantine-file"), rows, false)), [expected]);
     let mut rows = events(&["FILE a f1 - {}"]);
     rows.rows[0].event_id = "".into();

@@ -170,7 +170,12 @@ impl Walk<'_> {
                     Some(near) => format!("did you mean `vars.{near}`?"),
                     None => "declare it under the playbook's `vars`".into(),
                 };
-                self.wrong(id, format!("there is no variable `{name}`"), Some(help));
+                let range = self.range_around(id, "vars", name);
+                self.errors.push(FilterError {
+                    message: format!("there is no variable `{name}`"),
+                    range,
+                    help: Some(help),
+                });
                 Expr::Unspecified
             }
         }
@@ -205,7 +210,12 @@ impl Walk<'_> {
                     format!("filters know {}", listed(FUNCTIONS.iter().map(|(known, ..)| *known)))
                 }
             };
-            self.wrong(id, format!("there is no function `{name}`"), Some(help));
+            let range = self.range_around(id, name, "");
+            self.errors.push(FilterError {
+                message: format!("there is no function `{name}`"),
+                range,
+                help: Some(help),
+            });
             return None;
         };
         let (arities, form) = if call.target.is_some() { (*method, "value.") } else { (*free, "") };
@@ -237,8 +247,10 @@ impl Walk<'_> {
             Ok(pattern) => self.checked.patterns.push(pattern),
             Err(error) => {
                 let text = error.to_string();
+                let help = "a character that means something in a pattern, such as ( [ . * \\, needs a \\ before it"
+                    .to_owned();
                 let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                self.wrong(last.id, format!("this is no regular expression: {why}"), None);
+                self.wrong(last.id, format!("this is no regular expression: {why}"), Some(help));
                 return None;
             }
         }
@@ -274,6 +286,21 @@ impl Walk<'_> {
     fn wrong(&mut self, id: u64, message: String, help: Option<String>) {
         let range = self.range(id, 1);
         self.errors.push(FilterError { message, range, help });
+    }
+
+    /// The bytes of a node whose token stands between these two words, all three together.
+    fn range_around(&self, id: u64, before: &str, after: &str) -> Range<usize> {
+        let token = self.range(id, 1);
+        let source = &self.places.source;
+        let left = source.get(..token.start).map(str::trim_end).filter(|left| left.ends_with(before));
+        let right = source.get(token.end..).map(|right| (right.len(), right.trim_start()));
+        match (left, right) {
+            (Some(left), _) if after.is_empty() => left.len() - before.len()..left.len(),
+            (Some(left), Some((length, right))) if right.starts_with(after) => {
+                left.len() - before.len()..token.end + (length - right.len()) + after.len()
+            }
+            _ => token,
+        }
     }
 
     /// The bytes of a node: one token, for most nodes their operator.

@@ -3,6 +3,7 @@
 //! commonest mistakes are named here in plain words.
 
 use super::{FilterError, SOURCE_BYTES_MAX};
+use crate::inert::shorten;
 use cel::ParseError;
 use std::ops::Range;
 
@@ -54,15 +55,21 @@ pub(super) fn syntax_error(source: &str, error: &ParseError) -> FilterError {
     let start = byte_of(source, error.pos.0, error.pos.1);
     let length = source[start..].chars().next().map_or(1, char::len_utf8);
     let words = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
-    let words = match words.split_once(" expecting ") {
-        // The list of everything that could have stood there helps nobody.
-        Some((found, expected)) if expected.starts_with('{') => found,
-        _ => words,
+    // The list of everything that could have stood there helps nobody.
+    let words = words.split(" expecting ").next().unwrap_or_default();
+    let unexpected =
+        ["mismatched input", "extraneous input", "no viable alternative at input", "token recognition error"];
+    let message = if !unexpected.iter().any(|beginning| words.starts_with(beginning)) {
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("the filter cannot be read: {}", shorten(&words, 120))
+    } else if words.contains("<EOF>") {
+        "the filter ends too early".to_owned()
+    } else {
+        let found = words.split_once('\'').map_or("this", |(_, found)| found.trim_end_matches('\''));
+        format!("`{}` cannot stand here", shorten(found, 120))
     };
-    let words = words.replace("'<EOF>'", "the end").replace("<EOF>", "the end");
-    let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect();
     FilterError {
-        message: format!("the filter cannot be read: {words}"),
+        message,
         range: start..start + length,
         help: Some("filters are CEL expressions, such as: verdict == \"MALICIOUS\" && int(score) >= 8".into()),
     }
