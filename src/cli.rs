@@ -38,8 +38,9 @@ enum TypedCommand {
         /// Playbooks, tenants, or folders of them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        #[command(flatten)]
-        tenant: TenantArg,
+        /// The tenant to check every playbook with [default: the one that each playbook names]
+        #[arg(long, value_name = "FILE")]
+        tenant: Option<PathBuf>,
     },
     /// Show what a run would do: a dry run, without token and connection
     Plan {
@@ -293,7 +294,7 @@ impl Typed {
     /// From what was typed to what is used.
     pub fn command(self) -> Result<Command, String> {
         Ok(match self.command {
-            TypedCommand::Check { files, tenant } => Command::Check { files, tenant: tenant.tenant },
+            TypedCommand::Check { files, tenant } => Command::Check { files, tenant },
             TypedCommand::Plan { selection, format, simulate } => Command::Plan { selection, format, simulate },
             TypedCommand::Run { selection, dry_run: true, simulate, .. } => {
                 Command::Plan { selection, format: PlanFormat::Text, simulate }

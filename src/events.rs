@@ -36,6 +36,9 @@ pub struct Events {
     pub rows: Vec<Event>,
     /// The rows that were refused (only when bad rows are allowed; otherwise reading fails with all problems).
     pub refused: Vec<RefusedRow>,
+    /// Columns of which the last cell may have been cut, since no line end follows it: rows are as whole as they have
+    /// to be, but no filter may judge by these.
+    pub unended: Vec<String>,
     /// SHA-256 of each source's bytes as they were read, in hexadecimal.
     pub digests: Vec<String>,
 }

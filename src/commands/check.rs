@@ -1,7 +1,7 @@
 //! `quell check`: every problem of all playbooks and tenants in one pass. It reads no events and opens no connection.
 
 use super::inputs::{is_yaml, read_playbook, read_tenant, read_yaml, search_tenant};
-use super::{say, tell};
+use super::{report_paths, say, tell};
 use crate::error::{ExitCode, Failure};
 use crate::plan;
 use crate::problem::{Place, Problem};
@@ -67,6 +67,7 @@ fn check(file: &Path, given: Option<&Tenant>, tenants: &mut Tenants, problems: &
         return;
     }
     let Some(playbook) = read_playbook(file, problems) else { return };
+    problems.extend(report_paths::problems_of(&playbook));
     let named = playbook.tenant.as_ref();
     let found = named.filter(|_| given.is_none()).and_then(|name| search_tenant(file, &name.value));
     if let (Some(name), None, None) = (named, given, &found) {

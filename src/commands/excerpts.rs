@@ -58,8 +58,12 @@ fn place_in_playbook(problem: &mut Problem, playbook: &Playbook) {
 /// The lines with these numbers, as far as they can be found again.
 fn lines_of(path: &Path, mut wanted: BTreeMap<u32, String>) -> HashMap<u32, String> {
     let last = wanted.last_key_value().map_or(0, |(line, _)| *line);
+    // Looked at before it is opened: opening a pipe waits for somebody to write into it.
     let is_regular = path.symlink_metadata().is_ok_and(|seen| seen.is_file());
-    let Some(file) = File::open(path).ok().filter(|_| is_regular && last > 0) else { return HashMap::new() };
+    if !is_regular || last == 0 {
+        return HashMap::new();
+    }
+    let Ok(file) = File::open(path) else { return HashMap::new() };
     let mut bytes = BufReader::new(file.take(BYTES_MAX));
     let (mut number, mut line) = (1, Vec::new());
     // Any line end counts as one, as it does where events are read.

@@ -1,7 +1,7 @@
 //! From what was selected on the command line to a plan: finds and reads the playbook, its tenant and its events, and
 //! says all problems of all of them in one pass.
 
-use super::excerpts;
+use super::{excerpts, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
@@ -41,6 +41,8 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
     let vars = vars(selection)?;
     let mut problems = Vec::new();
     let playbook = read_playbook(&selection.file, &mut problems);
+    problems.extend(playbook.iter().flat_map(report_paths::problems_of));
+    refuse_to_guess_columns(selection, playbook.as_ref())?;
     let located = match &playbook {
         Some(playbook) => find_tenant(selection, Some(playbook), simulate, &mut problems)?,
         // Nothing of the playbook is known; the tenant that was given is checked all the same.
@@ -93,7 +95,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         format: None,
     };
     let read = events::read(&events::Request { sources: vec![source], partial: selection.partial_input });
-    let events = keep(read, &mut problems);
+    let events = keep(read, &mut problems).filter(|events| has_a_good_row(events, &selection.file, &mut problems));
     let stem = if selection.file == Path::new("-") { None } else { selection.file.file_stem() };
     let ad_hoc = AdHoc {
         name: stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned()),
@@ -203,7 +205,34 @@ fn read_playbook_events(
         problems.push(problem);
     }
     let events = keep(events::read(&events::Request { sources, partial: selection.partial_input }), problems);
+    let events = events.filter(|events| has_a_good_row(events, &playbook.file, problems));
     events.filter(|_| problems.is_empty())
+}
+
+/// Rows that are bad may be left out, but not all of them: nothing would be done, and nobody told.
+fn has_a_good_row(events: &Events, file: &Path, problems: &mut Vec<Problem>) -> bool {
+    let Some(first) = events.refused.first().filter(|_| events.rows.is_empty()) else { return true };
+    let message =
+        format!("no row is left: all {} were refused, the first because: {}", events.refused.len(), first.reason);
+    problems.push(Problem::new(&*file.to_string_lossy(), Place::default(), message));
+    false
+}
+
+/// `--events` takes the place of all of a playbook's sources. When these are read in different ways, nobody can say
+/// which of them is meant, and a guess may make isolations of detections.
+fn refuse_to_guess_columns(selection: &Selection, playbook: Option<&Playbook>) -> Result<(), Failure> {
+    let Some(playbook) = playbook.filter(|_| !selection.events.is_empty()) else { return Ok(()) };
+    let how = |source: &playbook::Source| (source.columns.as_ref().map(|choice| choice.value.clone()), source.empty_ok);
+    let mut ways = playbook.events.iter().map(how);
+    let first = ways.next();
+    if ways.all(|way| Some(&way) == first.as_ref()) {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "--events replaces all of the playbook's sources, and these differ in `columns` or `empty`: it cannot be known \
+         how to read the new file\nhelp: change the files that the playbook names, or give each source the same columns"
+            .to_owned(),
+    ))
 }
 
 /// Where events come from, each with the source of the playbook that says how it is read: what replaces the
@@ -339,8 +368,10 @@ pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
 /// `tenants/NAME.yaml` beside the playbook or in a folder above it, up to the repository's root; outside of a
 /// repository no further than the folder above.
 pub fn search_tenant(playbook: &Path, name: &str) -> Option<PathBuf> {
-    let absolute = std::path::absolute(playbook).ok()?;
-    let folders: Vec<&Path> = absolute.ancestors().skip(1).collect();
+    let given = playbook.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The real folder: `..` in what was typed must not lead through folders that are not above it.
+    let folder = given.canonicalize().ok()?;
+    let folders: Vec<&Path> = folder.ancestors().collect();
     let root = folders.iter().position(|folder| folder.join(".git").exists());
     let last = root.unwrap_or(1);
     let given = playbook.parent().unwrap_or(Path::new(""));

@@ -1,8 +1,8 @@
 //! `quell resume`: takes up an unfinished run where its journal ends. Inputs are not read again; nothing is sent twice.
 
 use super::progress::announce;
-use super::run::{check_reports, connect, drive, finish, runtime, spent_until, wall_clock};
-use super::tell;
+use super::run::{connect, drive, finish, runtime, spent_until, wall_clock};
+use super::{report_paths, tell};
 use crate::cli::Running;
 use crate::driver::{Driver, RunClock};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
@@ -29,7 +29,7 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
     };
     let journal = Journal::open(state, &tenant)?;
     let preview = RunReader::of_tenant(state, &tenant, &id)?;
-    check_reports(running, preview.header())?;
+    report_paths::check(running, None, state)?;
     let spent = spent_before(wall_clock(), &preview, &journal)?;
     drop(preview);
     let taken = journal.resume(&id)?;

@@ -2,7 +2,7 @@
 
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, tell};
+use super::{inputs, report_paths, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{LogFormat, Running, Selection};
 use crate::driver::{Driver, DriverError, RunClock};
@@ -46,7 +46,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     // The simulator's time is the runtime's.
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
-    check_reports(&order.running, &prepared.plan.header)?;
+    report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     if order.yes {
         announce(&order.running, "planned", &show::text(&prepared.plan), facts_of(&prepared.plan));
     } else {
@@ -198,17 +198,6 @@ pub fn connect(header: &PlanHeader, simulator: Option<&Simulator>, running: &Run
 /// How a connection that the simulator cut is told from an answer.
 fn simulator_cut(extensions: &http::Extensions) -> Option<bool> {
     extensions.get::<crate::simulator::Broken>().map(|broken| broken.carried_out)
-}
-
-/// A template that is wrong must not be found out when the run is over.
-pub fn check_reports(running: &Running, header: &PlanHeader) -> Result<(), Failure> {
-    for (format, _) in &running.reports {
-        crate::report::check_format(format)?;
-    }
-    for planned in &header.reports {
-        crate::report::check_format(&crate::report::parse_format(&planned.format)?)?;
-    }
-    Ok(())
 }
 
 /// What a machine wants to know of a plan before it is carried out.

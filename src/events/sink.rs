@@ -129,6 +129,11 @@ impl Sink {
         }
     }
 
+    /// The last cell of this column may have been cut.
+    pub(super) fn unended(&mut self, column: &str) {
+        self.events.unended.push(column.to_owned());
+    }
+
     /// Puts a row aside, or makes a problem of each thing that is wrong with it.
     pub(super) fn refuse(&mut self, at: RowAt, bad: Vec<Bad>, line: Option<&str>) {
         if self.partial {

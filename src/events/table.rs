@@ -47,6 +47,15 @@ enum Get {
     Cell { index: usize, default: Option<String> },
 }
 
+/// A column that is almost called like an optional field would be taken for an attribute, and its word ignored.
+fn refuse_near_miss(field: Field, layout: &Layout, header: &[String]) -> Result<(), (String, String)> {
+    let plain = |name: &str| columns::snake_case(name).replace('_', "");
+    let near = header.iter().find(|name| plain(name) == plain(field.name()) && !layout.names_column(name));
+    let Some(near) = near else { return Ok(()) };
+    let message = format!("the column {} is almost called {}", shown(near), field.name());
+    Err((message, columns::suggestion(&[(field, near)])))
+}
+
 impl Get {
     fn of(source: &ColumnSource, header: &[String]) -> Self {
         match source {
@@ -121,7 +130,10 @@ impl Table {
                 Wanted::Mapped(source) => Get::of(source, &header),
                 Wanted::Native => match native(field, layout, &header)? {
                     Some(index) => Get::Cell { index, default: None },
-                    None => Get::Nowhere,
+                    None => {
+                        refuse_near_miss(field, layout, &header)?;
+                        Get::Nowhere
+                    }
                 },
             };
         }
@@ -139,7 +151,12 @@ impl Table {
         let at = sink.row(records.line(), Some(records.byte()), 0)?;
         self.refuse_swallowed(&record, at, sink)?;
         match self.event(&record, at) {
-            Ok(event) => sink.take(event),
+            Ok(event) => {
+                if !record.terminated && !self.last_is_event_type {
+                    sink.unended(&self.header[self.header.len() - 1]);
+                }
+                sink.take(event);
+            }
             Err(bad) => {
                 let line = record.raw.split(['\r', '\n']).next();
                 sink.refuse(at, bad, line);

@@ -92,9 +92,11 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let without = rows_without_item(selection.without, selection.bad, refused);
     let (kept, items) = number(all_events, &selection.chosen);
     let (playbook, description, reports) = match work {
-        Work::Playbook(playbook) => {
-            (playbook.name.clone(), playbook.description.clone(), playbook.reports.iter().map(planned_report).collect())
-        }
+        Work::Playbook(playbook) => (
+            playbook.name.clone(),
+            playbook.description.clone(),
+            playbook.reports.iter().map(|report| planned_report(report, playbook)).collect(),
+        ),
         Work::AdHoc(ad_hoc) => (ad_hoc.name, String::new(), ad_hoc.reports),
     };
     let header = PlanHeader {
@@ -214,14 +216,17 @@ fn without_folders_of_this_machine(source: String) -> String {
     }
 }
 
-fn planned_report(report: &crate::playbook::ReportRequest) -> PlannedReport {
+/// A template's path is relative to the playbook that names it, as those of its events are.
+fn planned_report(report: &crate::playbook::ReportRequest, playbook: &Playbook) -> PlannedReport {
     let format = match &report.format {
         ReportFormat::Text => "text".to_owned(),
         ReportFormat::Markdown => "markdown".to_owned(),
         ReportFormat::Json => "json".to_owned(),
         ReportFormat::Csv => "csv".to_owned(),
         ReportFormat::Html => "html".to_owned(),
-        ReportFormat::Template(path) => format!("template:{}", path.display()),
+        ReportFormat::Template(path) => {
+            format!("template:{}", playbook.file.parent().unwrap_or(std::path::Path::new("")).join(path).display())
+        }
     };
     PlannedReport { format, path: report.path.value.clone() }
 }

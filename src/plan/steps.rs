@@ -5,7 +5,7 @@ use super::build::Work;
 use super::filter::{ColumnReader, Filter, FilterError};
 use super::problems::{Origin, Problems};
 use super::select::{self, ReadyStep};
-use crate::events::Events;
+use crate::events::{Events, snake_case};
 use crate::playbook::{Playbook, Step};
 use crate::problem::{Place, listed, nearest};
 use crate::tenant::{Action, Tenant};
@@ -152,6 +152,17 @@ fn names_of(actions: &[Action]) -> impl Iterator<Item = &str> {
 /// A column that no row has is a mistake in the filter; one that only some rows have is null in the others.
 pub(super) fn check_columns(steps: &[CompiledStep], events: &Events, origin: &Origin, problems: &mut Problems) {
     let filters = || steps.iter().filter_map(|step| step.filter.as_ref());
+    let unended: Vec<String> = events.unended.iter().map(|column| snake_case(column)).collect();
+    for (source, place, filter) in filters() {
+        if let Some(column) = filter.columns().iter().find(|column| unended.iter().any(|cut| **cut == *column.name)) {
+            let error = FilterError {
+                message: format!("the last row has no line end, so its {:?} may have been cut", column.name),
+                range: column.range.clone(),
+                help: Some("copy the events file again; if it is whole, end it with a line end".to_owned()),
+            };
+            problems.push(origin.filter_problem(source, *place, error));
+        }
+    }
     let missing = ColumnReader::new(filters().map(|(_, _, filter)| filter)).missing(&events.rows);
     if missing.is_empty() || events.rows.is_empty() {
         return;
