@@ -31,6 +31,7 @@ fn shown_files_pass_the_check_that_users_run() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
+    std::fs::write(folder.path().join("playbooks/report.md.tera"), "{{ run.id }}").unwrap();
     let (code, said) = quell(folder.path(), &["check", "."]);
     assert_eq!((code, said.as_str()), (Some(0), "2 files checked, no problems\n"));
 }
