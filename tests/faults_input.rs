@@ -47,13 +47,16 @@ struct Case {
     then: Then,
 }
 
+/// What must be true of what was said.
+type Check = Box<dyn Fn(&Folder, &Said) -> bool>;
+
 enum Then {
     /// This exit code, and these words on standard error.
     Refused(i32, &'static str),
     /// A plan of which this is true.
     Planned(Box<dyn Fn(&Value) -> bool>),
     /// This exit code, and the folder and what was said are as they should be.
-    Ended(i32, Box<dyn Fn(&Folder, &Said) -> bool>),
+    Ended(i32, Check),
 }
 
 /// `hits.csv` holds `content`; the run is refused with exit 2 and these words.
