@@ -54,6 +54,27 @@ fn another_tenants_damaged_journal_is_told_of_and_stops_no_run() {
     }
 }
 
+/// A job that only resumes must not stay green when its journal was deleted or emptied.
+#[test]
+fn a_journal_that_is_gone_is_no_empty_one() {
+    for emptied in [false, true] {
+        let folder = demo();
+        let run = ["run", "demo/playbooks/first.yaml", "--simulate", "--yes", "--quiet"];
+        assert_eq!(quell(folder.path(), &run).0, Some(0));
+        let tenant = folder.path().join("state/simulator");
+        for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"] {
+            let _absent_after_a_clean_end = fs::remove_file(tenant.join(name));
+        }
+        if emptied {
+            fs::write(tenant.join("journal.sqlite"), "").expect("an empty file");
+        }
+        for args in [&["runs"][..], &["resume"], &["show"], &["report", "--format", "json"], &run] {
+            let (code, said, errors) = quell(folder.path(), args);
+            assert!(code == Some(7) && errors.contains(" head "), "{args:?}: {code:?} {said} {errors}");
+        }
+    }
+}
+
 #[test]
 fn a_run_that_another_machine_wrote_is_told_of_even_when_it_is_quiet() {
     let folder = demo();

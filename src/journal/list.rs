@@ -6,8 +6,9 @@
 
 use super::StoreError;
 use super::folder;
+use super::head;
 use super::reader::{RunReader, parse, stored_head};
-use super::schema::{from_sqlite, open_for_reading};
+use super::schema::{damage, from_sqlite, open_for_reading};
 use crate::engine::fact::{Moment, What};
 use crate::run::RunMeta;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -180,6 +181,13 @@ fn in_each_database<T>(
         let looked = folder::database_in(&folder).and_then(|path| match path {
             None => Ok(None),
             Some(path) => open_for_reading(&path)?.map(|connection| look(&path, &connection)).transpose(),
+        });
+        // A journal that is gone or empty is no empty journal when a head says that a run was there.
+        let looked = looked.and_then(|looked| match (&looked, head::runs_with_head(&folder)?.first()) {
+            (None, Some(run)) => {
+                Err(damage(&folder.join("journal.sqlite"), format!("it is gone, but the head of run {run} is there")))
+            }
+            _ => Ok(looked),
         });
         match looked {
             Ok(None) => {}
