@@ -34,6 +34,9 @@ pub struct Events {
     pub sources: Vec<String>,
     /// The rows that were read whole, in input order.
     pub rows: Vec<Event>,
+    /// Byte offset of each of these rows in its source, `None` for events that have no bytes of their own; as long as
+    /// `rows`, or empty.
+    pub bytes: Vec<Option<u64>>,
     /// The rows that were refused (only when bad rows are allowed; otherwise reading fails with all problems).
     pub refused: Vec<RefusedRow>,
     /// Columns of which the last cell may have been cut, since no line end follows it: rows are as whole as they have

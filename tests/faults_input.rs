@@ -376,7 +376,7 @@ fn the_same_event_twice() -> Vec<Case> {
             9,
             "contradictory actions",
             contradiction.clone(),
-            "row 2: release-file contradicts row 1, which asks quarantine-file",
+            "row 2, byte 73: release-file contradicts row 1, which asks quarantine-file",
         )
         .by(BY_COLUMN),
         // Steps say which comes first.

@@ -44,7 +44,7 @@ fn a_filter_does_not_judge_by_a_cell_that_may_have_been_cut() {
 fn rows_that_name_one_event_contradict_each_other_whatever_else_they_say_of_it() {
     let events = format!("{HEADER},action\na1,e1,FILE,,u1,quarantine-file\na1,e1,FILE,7,u2,release-file\n");
     let (code, said) = quell(&events, &QUARANTINE[..4]);
-    assert!(code == Some(2) && said.contains("row 2: release-file contradicts row 1"), "{said}");
+    assert!(code == Some(2) && said.contains("row 2, byte 81: release-file contradicts row 1"), "{said}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl<'s> Binder<'s> {
         };
         self.unseen.retain(|path| object.find(path).is_none());
         match event(&object, &layout, at, raw, &mut self.scratch) {
-            Ok(event) => sink.take(event),
+            Ok(event) => sink.take(event, at),
             Err(bad) => sink.refuse(at, bad, line),
         }
         self.layout = Some(layout);

@@ -123,8 +123,9 @@ impl Sink {
     }
 
     /// Takes a good row. Once there is a problem nothing will come of the rows, so they are not kept.
-    pub(super) fn take(&mut self, event: Event) {
+    pub(super) fn take(&mut self, event: Event, at: RowAt) {
         if self.problems.is_empty() {
+            self.events.bytes.push(at.byte);
             self.events.rows.push(event);
         }
     }

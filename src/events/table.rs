@@ -155,7 +155,7 @@ impl Table {
                 if !record.terminated && !self.last_is_event_type {
                     sink.unended(&self.header[self.header.len() - 1]);
                 }
-                sink.take(event);
+                sink.take(event, at);
             }
             Err(bad) => {
                 let line = record.raw.split(['\r', '\n']).next();

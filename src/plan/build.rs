@@ -72,14 +72,15 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
-    let Events { sources, rows: all_events, refused, .. } = events;
+    let Events { sources, rows: all_events, bytes, refused, .. } = events;
     // Rows are judged only by filters that can judge: one wrong column would make every row a problem of its own.
     let mut selection = Selection::default();
     if found.is_empty() {
-        selection = select::select(&steps, &tenant.actions, &all_events, by_column(&work));
+        selection = select::select(&steps, &tenant.actions, &all_events, &bytes, by_column(&work));
         if by_column(&work) {
             let contradictions = repeats::contradictions(&selection.chosen, &steps, &all_events);
-            problems::report_contradictions(&contradictions, &steps, &all_events, &sources, &mut found);
+            let rows = problems::Rows { events: &all_events, bytes: &bytes, sources: &sources };
+            problems::report_contradictions(&contradictions, &steps, &rows, &mut found);
         }
         let repeats = repeats::find(&selection.chosen, &steps, &all_events);
         selection.leave_out(&repeats, &all_events);

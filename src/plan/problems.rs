@@ -94,43 +94,58 @@ impl Problems {
 pub(super) fn report_bad_rows(bad: &[BadRow], sources: &[String], problems: &mut Problems) {
     for row in bad.iter().take(ROWS_SHOWN_MAX) {
         let help = "mend the row, or leave such rows out with --partial-input".to_owned();
-        problems.push(row_problem(row.place, sources, row.reason.clone(), Some(help)));
+        problems.push(row_problem(row.place, row.byte, sources, row.reason.clone(), Some(help)));
     }
     if let Some(next) = bad.get(ROWS_SHOWN_MAX) {
         let message = format!("{} more rows cannot be judged", bad.len() - ROWS_SHOWN_MAX);
-        problems.push(row_problem(next.place, sources, message, None));
+        problems.push(row_problem(next.place, next.byte, sources, message, None));
     }
+}
+
+/// The rows that problems are about.
+pub(super) struct Rows<'a> {
+    pub(super) events: &'a [Event],
+    pub(super) bytes: &'a [Option<u64>],
+    pub(super) sources: &'a [String],
 }
 
 pub(super) fn report_contradictions(
     contradictions: &[(Chosen, Chosen)],
     steps: &[ReadyStep],
-    events: &[Event],
-    sources: &[String],
+    rows: &Rows<'_>,
     problems: &mut Problems,
 ) {
-    let event = |chosen: Chosen| &events[chosen.event as usize];
+    let event = |chosen: Chosen| &rows.events[chosen.event as usize];
     let action = |chosen: Chosen| &steps[usize::from(chosen.step)].action.name;
     for (index, &(first, other)) in contradictions.iter().enumerate() {
-        let place = event(other).place;
+        let (place, byte) = (event(other).place, rows.bytes.get(other.event as usize).copied().flatten());
         if index == ROWS_SHOWN_MAX {
             let message = format!("{} more rows contradict earlier ones", contradictions.len() - index);
-            problems.push(row_problem(place, sources, message, None));
+            problems.push(row_problem(place, byte, rows.sources, message, None));
             return;
         }
         let (row, here, there) = (event(first).place.row, action(other), action(first));
         let message = format!("{here} contradicts row {row}, which asks {there} for the same event");
         let help = Some("keep one of them, or write a playbook whose steps say which comes first".to_owned());
-        problems.push(row_problem(place, sources, message, help));
+        problems.push(row_problem(place, byte, rows.sources, message, help));
     }
 }
 
-fn row_problem(place: RowPlace, sources: &[String], message: String, help: Option<String>) -> Problem {
+fn row_problem(
+    place: RowPlace,
+    byte: Option<u64>,
+    sources: &[String],
+    message: String,
+    help: Option<String>,
+) -> Problem {
     let file = sources.get(usize::from(place.source)).map_or("<events>", String::as_str);
     Problem {
         file: file.into(),
-        place: Place { line: place.line, ..Place::default() },
-        message: format!("row {}: {message}", place.row),
+        place: Place { line: place.line, byte, ..Place::default() },
+        message: match byte {
+            Some(byte) => format!("row {}, byte {byte}: {message}", place.row),
+            None => format!("row {}: {message}", place.row),
+        },
         line_text: None,
         help,
     }

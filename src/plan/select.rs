@@ -41,6 +41,7 @@ pub(super) struct Chosen {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRow {
     pub(super) place: RowPlace,
+    pub(super) byte: Option<u64>,
     pub(super) reason: String,
 }
 
@@ -54,7 +55,13 @@ pub(super) struct Selection {
 }
 
 /// Judges every row. With `named_only`, a row that names no action is selected by no step.
-pub(super) fn select(steps: &[ReadyStep], actions: &[Action], events: &[Event], named_only: bool) -> Selection {
+pub(super) fn select(
+    steps: &[ReadyStep],
+    actions: &[Action],
+    events: &[Event],
+    bytes: &[Option<u64>],
+    named_only: bool,
+) -> Selection {
     let mut reader =
         ColumnReader::new(steps.iter().filter_map(|step| step.filter.as_ref()).map(|(_, _, filter)| filter));
     let mut words = Words { actions, known: HashMap::new() };
@@ -70,7 +77,8 @@ pub(super) fn select(steps: &[ReadyStep], actions: &[Action], events: &[Event], 
             judge(steps, event, asked, &mut reader, &mut verdicts)
         });
         if let Err(reason) = judged {
-            selection.bad.push(BadRow { place: event.place, reason });
+            let byte = bytes.get(index as usize).copied().flatten();
+            selection.bad.push(BadRow { place: event.place, byte, reason });
             continue;
         }
         let before = selection.chosen.len();
@@ -130,7 +138,8 @@ impl Selection {
 
 impl BadRow {
     pub(super) fn into_row_without_item(self) -> RowWithoutItem {
-        row_without_item(self.place, format!("refused: {}", self.reason))
+        let byte = self.byte;
+        RowWithoutItem { byte, ..row_without_item(self.place, format!("refused: {}", self.reason)) }
     }
 }
 
