@@ -1,6 +1,6 @@
 //! Reports: plan and facts folded into a view, the view rendered. It never sees the journal.
 //!
-//! [`fold::fold`] turns facts into endings; [`write`] and [`write_file`] render a [`Source`] in one of the formats. JSON
+//! [`fold::fold`] turns facts into endings; [`write()`] and [`write_file`] render a [`Source`] in one of the formats. JSON
 //! and CSV stream and hold every item, the other formats show what needs a person first and say what they left out.
 //! Nothing is rendered whose counts do not add up, and no foreign text is live where it lands (see [`inert`]).
 

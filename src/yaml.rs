@@ -1,6 +1,6 @@
 //! YAML with places: text becomes a tree of located nodes, the tree becomes types, and every problem is found at once.
 //!
-//! A [`Reader`] reads ordinary serde structs whose fields are [`Field`]s: a field that cannot be read is reported where
+//! A `Reader` reads ordinary serde structs whose fields are `Field`s: a field that cannot be read is reported where
 //! it stands and reading goes on, so one pass finds all problems of a file, and what could be read can still be
 //! checked. Unknown and repeated keys are always problems, whatever the struct says. It refuses YAML's surprises
 //! (aliases, tags, merge keys, `yes` for true, numbers for text) and decides nothing about what the values mean.

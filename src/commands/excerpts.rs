@@ -59,7 +59,11 @@ fn place_in_playbook(problem: &mut Problem, playbook: &Playbook) {
 fn lines_of(path: &Path, mut wanted: BTreeMap<u32, String>) -> HashMap<u32, String> {
     let last = wanted.last_key_value().map_or(0, |(line, _)| *line);
     let is_regular = path.symlink_metadata().is_ok_and(|seen| seen.is_file());
-    let Some(file) = File::open(path).ok().filter(|_| is_regular && last > 0) else { return HashMap::new() };
+    // Whatever else stands there might keep whoever opens it waiting.
+    if !is_regular || last == 0 {
+        return HashMap::new();
+    }
+    let Ok(file) = File::open(path) else { return HashMap::new() };
     let mut bytes = BufReader::new(file.take(BYTES_MAX));
     let (mut number, mut line) = (1, Vec::new());
     // Any line end counts as one, as it does where events are read.
