@@ -179,6 +179,9 @@ fn tell_unrecorded(error: &DriverError) {
 pub fn connect(header: &PlanHeader, simulator: Option<&Simulator>, running: &Running) -> Result<Api, Failure> {
     let wrong = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
     match simulator {
+        Some(_) if running.token_file.is_some() => {
+            Err(Failure::Usage("--token-file: the simulator of this run takes no token".to_owned()))
+        }
         Some(simulator) => {
             let transport = InProcess::new(simulator.router(), &header.limits, simulator_cut);
             Api::new(&header.tenant, TokenSource::Given("simulated".into()), transport).map_err(|e| wrong(&e))

@@ -24,10 +24,11 @@ pub fn load(path: &Path) -> Result<String, Problem> {
     let Some(bytes) = bytes else {
         return Err(problem(too_big()).with_help("put events into a file of their own, as CSV or JSON lines"));
     };
-    decode(&bytes).map_err(|(place, message)| {
-        let shown = problem(message).with_help("save the file as UTF-8");
-        let text = String::from_utf8_lossy(&bytes);
-        Problem { place, ..shown }.with_line_of(&secrets::redact(&text, secrets::of_text(&text)))
+    String::from_utf8(bytes).map_err(|error| {
+        let (place, message) = not_utf_8(error.as_bytes(), error.utf8_error().valid_up_to());
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let refused = Problem { place, ..problem(message).with_help("save the file as UTF-8") };
+        refused.with_line_of(&secrets::redact(&text, secrets::of_text(&text)))
     })
 }
 
@@ -54,24 +55,21 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() <= FILE_BYTES_MAX).then_some(bytes))
 }
 
-fn decode(bytes: &[u8]) -> Result<String, (Place, String)> {
+/// Where it is not, and how: the first `good` bytes are UTF-8.
+fn not_utf_8(bytes: &[u8], good: usize) -> (Place, String) {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err((Place::default(), "the file is UTF-16".to_owned()));
+        return (Place::default(), "the file is UTF-16".to_owned());
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let good = error.valid_up_to();
-        let before = &bytes[..good];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let place = Place {
-            line: count(before.iter().filter(|byte| **byte == b'\n').count()) + 1,
-            column: count(String::from_utf8_lossy(&before[line_start..]).chars().count()) + 1,
-            length: 1,
-            byte: Some(good as u64),
-        };
-        (place, format!("the byte 0x{:02x} here is not UTF-8", bytes[good]))
-    })?;
-    Ok(text.to_owned())
+    let before = &bytes[..good];
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let place = Place {
+        line: count(before.iter().filter(|byte| **byte == b'\n').count()) + 1,
+        column: count(String::from_utf8_lossy(&before[line_start..]).chars().count()) + 1,
+        length: 1,
+        byte: Some(good as u64),
+    };
+    (place, format!("the byte 0x{:02x} here is not UTF-8", bytes[good]))
 }
 
 #[cfg(test)]
