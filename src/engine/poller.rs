@@ -65,19 +65,19 @@ impl Poller {
 
     /// Its poll brought nothing for good: look again after a growing pause, at the deadline at the latest. A poll that
     /// began before the deadline and ended after it is followed by the last one at once.
-    pub fn again_later(&mut self, of: RemediationRef, started: Moment, now: Moment) {
+    pub fn again_later(&mut self, of: RemediationRef, started: Moment, now: Moment, found: bool) {
         let Some(watch) = self.watched.get_mut(&of) else { return };
         let deadline = Moment(watch.accepted.0 + ms(self.polling.deadline));
-        let pause = if now.0 < watch.accepted.0 + ms(self.polling.not_found_grace) {
-            watch.interval_ms.min(ms(self.polling.interval))
-        } else {
-            watch.interval_ms
-        };
+        // An id that is not there yet is expected soon: for a while the pauses do not grow.
+        let expected = !found && now.0 < watch.accepted.0.saturating_add(ms(self.polling.not_found_grace));
+        let pause = watch.interval_ms;
         let mut due = Moment(now.0 + pause);
         if started < deadline {
             due = due.min(deadline.max(now));
         }
-        watch.interval_ms = (watch.interval_ms.saturating_mul(3) / 2).min(ms(self.polling.interval_max));
+        if !expected {
+            watch.interval_ms = (watch.interval_ms.saturating_mul(3) / 2).min(ms(self.polling.interval_max));
+        }
         watch.due = Some(due);
         self.due.push(Reverse((due, of)));
     }
@@ -136,7 +136,7 @@ mod tests {
             interval: Duration::from_secs(30),
             interval_max: Duration::from_secs(60),
             deadline: Duration::from_secs(200),
-            not_found_grace: Duration::from_secs(0),
+            not_found_grace: Duration::from_secs(100),
         })
     }
 
@@ -151,10 +151,23 @@ mod tests {
             if poller.was_last(of, due) {
                 poller.forget(of);
             } else {
-                poller.again_later(of, due, due);
+                poller.again_later(of, due, due, true);
             }
         }
         assert_eq!(polled, [15, 45, 90, 150, 200]);
+    }
+
+    #[test]
+    fn pauses_do_not_grow_while_an_id_is_expected_to_appear() {
+        let mut poller = poller();
+        poller.watch(ONE, Moment(0));
+        let mut polled = Vec::new();
+        while let Some((due, of)) = poller.longest_due().filter(|(due, _)| due.0 < 200_000) {
+            polled.push(due.0 / 1000);
+            poller.start(of);
+            poller.again_later(of, due, due, false);
+        }
+        assert_eq!(polled, [15, 45, 75, 105, 135, 180]);
     }
 
     #[test]
@@ -163,7 +176,7 @@ mod tests {
         poller.watch(ONE, Moment(0));
         poller.start(ONE);
         assert!(!poller.was_last(ONE, Moment(199_000)));
-        poller.again_later(ONE, Moment(199_000), Moment(203_000));
+        poller.again_later(ONE, Moment(199_000), Moment(203_000), true);
         assert_eq!(poller.longest_due(), Some((Moment(203_000), ONE)));
         assert!(poller.was_last(ONE, Moment(203_000)));
     }

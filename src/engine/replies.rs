@@ -138,7 +138,7 @@ impl Engine {
             }
             PollReply::NotFound { status } => {
                 self.polling_works(token);
-                self.nothing_yet(of, started, format!("the API answered {status} for its id"), record)
+                self.nothing_yet(of, started, false, format!("the API answered {status} for its id"), record)
             }
             PollReply::Throttled => {
                 self.tally_throttled += 1;
@@ -158,11 +158,11 @@ impl Engine {
                     self.shut(limits);
                 }
                 self.last_polls_unanswered = 0;
-                self.nothing_yet(of, started, message, record)
+                self.nothing_yet(of, started, true, message, record)
             }
             PollReply::NoAnswer { for_good: false, .. } => {
                 self.count_last_poll_unanswered(of, started, record)?;
-                self.poller.again_later(of, started, self.now);
+                self.poller.again_later(of, started, self.now, true);
                 self.shut(limits);
                 Ok(())
             }
@@ -225,7 +225,7 @@ impl Engine {
             }
         };
         let Some(outcome) = outcome else {
-            self.poller.again_later(of, started, self.now);
+            self.poller.again_later(of, started, self.now, true);
             return self.rule(of.batch, record);
         };
         self.end(of, End { outcome, status: Some(word), message: detail.status_message }, record)
@@ -246,16 +246,17 @@ impl Engine {
         self.rule(of.batch, record)
     }
 
-    /// An answered poll that brought no detail.
+    /// An answered poll that brought no detail; `found` unless the id is not there.
     fn nothing_yet(
         &mut self,
         of: RemediationRef,
         started: Moment,
+        found: bool,
         message: String,
         record: &mut Vec<Fact>,
     ) -> Result<(), Illegal> {
         if !self.poller.was_last(of, started) {
-            self.poller.again_later(of, started, self.now);
+            self.poller.again_later(of, started, self.now, found);
             return Ok(());
         }
         let outcome = if self.poller.is_pending(of) { Settled::StillQueued } else { Settled::TimedOut };
