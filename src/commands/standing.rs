@@ -1,6 +1,5 @@
 //! How a run stands: read from the journal, folded, and written as reports. It takes no lock and changes nothing.
 
-use crate::engine::fact::Moment;
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::{RunReader, StoreError};
 use crate::plan::{PlannedReport, RowWithoutItem};
@@ -55,11 +54,6 @@ impl Standing {
     /// Items by outcome.
     pub fn outcomes(&self) -> &Outcomes {
         &self.folded.totals.outcomes
-    }
-
-    /// The last moment that stands in the journal.
-    pub fn last_moment(&self) -> Moment {
-        self.folded.totals.last.unwrap_or(self.reader.meta().created)
     }
 
     /// The summary for a terminal, on standard output.
