@@ -179,6 +179,9 @@ pub struct Running {
     /// A file whose whole content is the token
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Who is at it, for the journal [default: the user of the CI job or of this machine]
+    #[arg(long, value_name = "NAME", value_parser = operator)]
+    pub operator: Option<String>,
     /// No progress; problems and the summary remain
     #[arg(long, short)]
     pub quiet: bool,
@@ -300,9 +303,11 @@ impl Typed {
                 Command::Plan { selection, format: PlanFormat::Text, simulate }
             }
             TypedCommand::Run { selection, yes, simulate, running, state, .. } => {
-                Command::Run { selection, yes, simulate, running, state: state.folder()? }
+                Command::Run { selection, yes, simulate, running: running.complete(), state: state.folder()? }
             }
-            TypedCommand::Resume { run, running, state } => Command::Resume { run, running, state: state.folder()? },
+            TypedCommand::Resume { run, running, state } => {
+                Command::Resume { run, running: running.complete(), state: state.folder()? }
+            }
             TypedCommand::Runs { format, state } => Command::Runs { format, state: state.folder()? },
             TypedCommand::Show { run, state } => Command::Show { run, state: state.folder()? },
             TypedCommand::Report { run, format, template, output, state } => {
@@ -315,6 +320,12 @@ impl Typed {
             TypedCommand::Init { folder } => Command::Init { folder },
             TypedCommand::Schema { kind } => Command::Schema(kind),
         })
+    }
+}
+
+impl Running {
+    fn complete(self) -> Self {
+        Self { operator: self.operator.or_else(default_operator), ..self }
     }
 }
 
@@ -363,6 +374,27 @@ fn percent(text: &str) -> Result<f64, String> {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err("expected a number from 0 to 100".to_owned()),
     }
+}
+
+/// The longest name of an operator, in characters.
+const OPERATOR_CHARS_MAX: usize = 100;
+
+fn operator(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name is not empty".to_owned()),
+        name if name.chars().any(char::is_control) => Err("a name has no control characters".to_owned()),
+        name if name.chars().count() > OPERATOR_CHARS_MAX => {
+            Err(format!("a name has at most {OPERATOR_CHARS_MAX} characters"))
+        }
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Who is at it when nobody says so: the user of the CI job, else of this machine.
+fn default_operator() -> Option<String> {
+    let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
+    let mut names = known.iter().filter_map(|name| std::env::var(name).ok());
+    names.find_map(|name| operator(&name).ok())
 }
 
 fn rate(text: &str) -> Result<crate::tenant::Rate, String> {

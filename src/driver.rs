@@ -4,10 +4,13 @@
 //! answers are heard as several turns and appended in one transaction. The first failure of the store ends the run in
 //! this process: what could not be recorded is handed back, never dropped.
 
-use crate::api::Api;
+mod caller;
+
+pub use caller::{Caller, OnlyPolls};
+
 use crate::engine::call::{ActReply, Call, CallWhat, LimitHeaders, PollReply, Reply, ReplyBody};
 use crate::engine::fact::{BatchId, CallId, Fact, Moment, StopReason, What};
-use crate::engine::{Engine, Illegal, Input, Progress, Then, Turn, tag};
+use crate::engine::{Beginning, Engine, Illegal, Input, Progress, Then, Turn, tag};
 use crate::journal::{Charge, Head, Store, StoreError};
 use crate::plan::PlanHeader;
 use std::collections::HashMap;
@@ -43,7 +46,7 @@ impl RunClock {
 }
 
 /// What a driver works with.
-pub struct Driver<S> {
+pub struct Driver<S, C> {
     /// The run's name, for the tags of its acts.
     pub run: String,
     /// The plan, as far as calls need it.
@@ -55,7 +58,9 @@ pub struct Driver<S> {
     /// The end of what is there.
     pub head: Head,
     /// Who carries calls.
-    pub api: Arc<Api>,
+    pub api: Arc<C>,
+    /// What is known and decided at the start.
+    pub beginning: Beginning,
     /// The time.
     pub clock: RunClock,
 }
@@ -99,7 +104,7 @@ struct Round {
     then: Then,
 }
 
-impl<S: Store> Driver<S> {
+impl<S: Store, C: Caller> Driver<S, C> {
     /// Carries the run on until it is finished or stopped. `watch` sees each round's facts after they are durable.
     pub async fn run(
         mut self,
@@ -107,7 +112,7 @@ impl<S: Store> Driver<S> {
         mut watch: impl FnMut(&Progress, &[Fact]),
     ) -> Result<Ending, DriverError> {
         let mut calls = Calls::default();
-        let mut inputs = vec![Input::Started];
+        let mut inputs = vec![Input::Started(Box::new(std::mem::take(&mut self.beginning)))];
         let lost = self.engine.unanswered_acts();
         inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch }));
         loop {

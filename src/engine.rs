@@ -5,6 +5,7 @@
 //! is applying the journal's facts. There is no clock, timer, random source or channel in here, and no text of an item
 //! is kept: only numbers. What belongs to one process alone (calls in flight, polling cadence) is not in the journal.
 
+mod apply;
 pub mod call;
 pub mod fact;
 pub mod items;
@@ -16,12 +17,14 @@ mod replies;
 pub mod sent_or_not;
 pub mod state;
 pub mod tag;
+mod unclear;
 
 use call::{Call, CallWhat, Reply};
-use fact::{BatchId, CallId, Fact, Moment, RemediationRef, StopReason, What};
+use fact::{BatchId, Before, CallId, Fact, ItemId, Moment, RemediationRef, StopReason, What};
 use limiter::Opening;
 use state::Flight;
 pub use state::{Engine, Illegal, Progress};
+pub use unclear::Resolution;
 
 /// How long polling goes on after the first signal.
 const DRAIN_MS: u64 = 20_000;
@@ -34,7 +37,7 @@ const TALLY_MAX: u32 = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// The process is ready to work on the run; the first input.
-    Started,
+    Started(Box<Beginning>),
     /// A call was answered.
     Replied {
         /// The call.
@@ -51,6 +54,32 @@ pub enum Input {
     Ticked,
     /// Somebody asks to stop.
     Stop(StopReason),
+}
+
+/// What is known and decided when a process begins to work on a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beginning {
+    /// The operator, as far as known.
+    pub by: Option<String>,
+    /// Whether this process only polls.
+    pub only_polls: bool,
+    /// What earlier runs did, or may have done, of the items that are still pending.
+    pub done_before: Vec<DoneBefore>,
+    /// Items that may be sent although earlier runs may have carried them out, and why.
+    pub permitted: Option<(Vec<ItemId>, String)>,
+    /// Why acting goes on although items are unknown, when a person says so.
+    pub continued: Option<String>,
+}
+
+/// Items that an earlier run carried out, or may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoneBefore {
+    /// The items of this run.
+    pub items: Vec<ItemId>,
+    /// The earlier run's name.
+    pub run: String,
+    /// What became of them there.
+    pub became: Before,
 }
 
 /// What to do now.
@@ -127,11 +156,11 @@ impl Engine {
 
     fn hear(&mut self, input: Input, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match input {
-            Input::Started if self.started => self.note(record, What::Resumed),
-            Input::Started => self.note(record, What::Started),
+            Input::Started(beginning) => self.begin(*beginning, record),
             Input::Lost { batch } => {
                 let message = "the process ended before an answer was recorded".to_owned();
-                self.unanswered(batch, message, record)
+                self.note(record, What::Unanswered { batch, message, lost: true })?;
+                self.bar_after(record)
             }
             Input::Ticked => Ok(()),
             Input::Stop(StopReason::SignalAgain) => {
@@ -144,6 +173,28 @@ impl Engine {
             }
             Input::Replied { call, reply } => self.hear_reply(call, reply, record),
         }
+    }
+
+    fn begin(&mut self, beginning: Beginning, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+        let Beginning { by, only_polls, done_before, permitted, continued } = beginning;
+        if self.started {
+            self.note(record, What::Resumed { by: by.clone(), only_polls })?;
+        } else {
+            self.note(record, What::Started)?;
+        }
+        if let Some((items, reason)) = permitted {
+            self.note(record, What::Permitted { items, by: by.clone(), reason })?;
+        }
+        if let Some(reason) = continued {
+            self.note(record, What::Continued { by, reason })?;
+        }
+        for DoneBefore { items, run, became } in done_before {
+            self.note(record, What::DoneBefore { items: items.clone(), run, became })?;
+            for item in items {
+                self.bar(item, record)?;
+            }
+        }
+        Ok(())
     }
 
     fn stop(&mut self, why: StopReason, record: &mut Vec<Fact>) -> Result<(), Illegal> {
@@ -182,7 +233,7 @@ impl Engine {
     fn start_poll(&mut self, of: RemediationRef, turn: &mut Turn) {
         self.acted_last = false;
         self.poller.start(of);
-        let step = self.step_of(of.batch);
+        let step = self.step_of(of);
         self.start(Flight::Poll { of, started: self.now }, CallWhat::Poll { of, step }, turn);
     }
 
@@ -199,7 +250,7 @@ impl Engine {
     fn next_act(&self) -> Option<(Moment, state::LaneKey)> {
         // While acts are refused, one at a time feels its way.
         let refused = self.throttled_in_a_row + self.not_sent_in_a_row > 0;
-        if self.stopping.is_some() || refused && self.submitted > 0 {
+        if self.stopping.is_some() || self.only_polls || refused && self.submitted > 0 {
             return None;
         }
         let shut = self.acts_shut_until;
@@ -207,7 +258,7 @@ impl Engine {
         let full = usize::from(self.config.batch_size);
         self.lanes
             .iter()
-            .filter(|(_, lane)| !lane.is_empty())
+            .filter(|((step, _), lane)| !lane.is_empty() && !self.is_held(*step))
             .map(|(key, lane)| {
                 let waits = self.waiting > 0 && lane.agents() < full;
                 (shut.max(if waits { Moment(lane.since().0 + linger) } else { Moment(0) }), *key)
@@ -230,6 +281,9 @@ impl Engine {
         let idle = self.in_flight.is_empty() && self.submitted == 0 && act.is_none() && (poll.is_none() || drained);
         if self.leaving && (self.in_flight.is_empty() || self.stopping == Some(StopReason::SignalAgain)) || idle {
             self.tally(record)?;
+            if self.stopping.is_none() && self.holds_ready_items() {
+                self.note(record, What::Stopping { why: StopReason::Held })?;
+            }
             let complete = self.is_complete();
             self.note(record, What::Ended { complete })?;
             return Ok(Then::Finished);

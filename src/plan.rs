@@ -3,6 +3,7 @@
 //!
 //! It reads no file and asks nobody; readers hand it what they read.
 
+mod act_key;
 mod build;
 mod digest;
 pub mod filter;
@@ -14,11 +15,14 @@ mod settings;
 pub mod show;
 mod steps;
 
+pub use crate::playbook::{OnUnknown, Overlap};
+pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
 
 use crate::events::Event;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a run carries out.
 #[derive(Debug)]
@@ -52,6 +56,12 @@ pub struct PlanHeader {
     pub polling: Polling,
     /// What status words mean.
     pub statuses: Statuses,
+    /// How long a success keeps later runs from repeating it.
+    #[serde(default = "default_dedupe_window")]
+    pub dedupe_window: Duration,
+    /// What happens while another run of the playbook goes on.
+    #[serde(default)]
+    pub overlap: Overlap,
     /// Where rows came from, as the user wrote it.
     pub sources: Vec<String>,
     /// Rows read, refused ones included.
@@ -85,6 +95,17 @@ pub struct PlannedStep {
     pub action: Action,
     /// The filter as written, for show.
     pub filter: Option<String>,
+    /// What happens to the action's further acts once one of its items is unknown.
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
+    /// The API's `actionId` of the action that undoes it.
+    #[serde(default)]
+    pub inverse_id: Option<i64>,
+}
+
+/// That of headers which were stored before there was one.
+fn default_dedupe_window() -> Duration {
+    crate::playbook::DEDUPE_WINDOW
 }
 
 /// A report that the plan asks for.
@@ -133,4 +154,12 @@ pub struct ItemRow {
     pub target: u32,
     /// The event.
     pub event: Event,
+}
+
+impl Event {
+    /// What an act sends of it.
+    pub fn sent(&self) -> Sent<'_> {
+        let Self { agent_id, event_id, event_type, pid, unique_id, .. } = self;
+        Sent { agent_id, event_id, event_type: *event_type, pid: *pid, unique_id }
+    }
 }

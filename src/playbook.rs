@@ -4,10 +4,12 @@
 //! This file holds the validated types. What depends on the tenant or on the events is checked where a plan is made;
 //! templates and filters are kept as they are written. It opens no other file.
 
+mod caution;
 mod file;
 mod check;
 mod tighten;
 
+pub use caution::{Caution, DEDUPE_WINDOW, OnUnknown, Overlap, Window};
 pub use file::schema;
 
 use crate::problem::Problem;
@@ -55,6 +57,8 @@ pub struct Playbook {
     pub limits: LimitsPatch,
     /// What tightens the tenant's polling.
     pub polling: PollingPatch,
+    /// What it says about acts that may have been carried out already.
+    pub caution: Caution,
     /// Reports to write at the end.
     pub reports: Vec<ReportRequest>,
 }

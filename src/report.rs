@@ -4,6 +4,7 @@
 //! and CSV stream and hold every item, the other formats show what needs a person first and say what they left out.
 //! Nothing is rendered whose counts do not add up, and no foreign text is live where it lands (see [`inert`]).
 
+mod ending;
 pub mod fold;
 pub mod totals;
 pub mod words;
@@ -22,8 +23,9 @@ mod template;
 mod fields;
 mod file;
 
+pub use ending::{Ending, Remediation, Resolution};
 pub use file::{render_path, write_file};
-pub use fold::{Ending, FoldError, Folded, Folding, Oddity, Remediation, fold};
+pub use fold::{FoldError, Folded, Folding, Oddity, fold};
 pub use text::text;
 pub use totals::{Outcomes, RowsWithoutItem, Summary, Totals};
 

@@ -18,4 +18,10 @@ pub struct RunMeta {
     pub tool_version: String,
     /// Whether the built-in simulator stood in for the tenant.
     pub simulated: bool,
+    /// Who began it, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// The run of which this one is a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
 }

@@ -15,7 +15,7 @@ pub use quantity::show_duration;
 
 pub(crate) use columns::{ColumnEntries, misspelt_field, read_columns};
 pub(crate) use names::{Name, Word, action_by_word, fold};
-pub(crate) use quantity::{ActTimeout, Deadline, Pause, PollTimeout};
+pub(crate) use quantity::{ActTimeout, Deadline, Length, Pause, PollTimeout};
 
 use crate::problem::Problem;
 use schemars::JsonSchema;

@@ -105,6 +105,8 @@ fn a_run_that_another_machine_wrote_is_told_of_even_when_it_is_quiet() {
             created: Moment(1_790_000_000_000),
             tool_version: "0.1.0".to_owned(),
             simulated: true,
+            operator: None,
+            retry_of: None,
         };
         drop(Journal::open(&state, &tenant).and_then(|journal| journal.begin(&meta, &plan)).expect("a run"));
         let database = rusqlite::Connection::open(state.join(&tenant).join("journal.sqlite")).expect("a database");

@@ -7,7 +7,7 @@ use crate::cli::Running;
 use crate::driver::{Driver, RunClock};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{Engine, Illegal};
+use crate::engine::{Beginning, Engine, Illegal};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{self, Journal, RunReader, StoreError};
 use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
@@ -48,8 +48,9 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
     announce(running, "resumed", &format!("run {id} is taken up"), serde_json::json!({"run": id}));
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     drop(reader);
-    let driver =
-        Driver { run: id.clone(), header, engine, store: taken.run, head: taken.head, api: Arc::new(api), clock };
+    let (store, head, api) = (taken.run, taken.head, Arc::new(api));
+    let beginning = Beginning { by: running.operator.clone(), ..Beginning::default() };
+    let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };
     drive(driver, &id, running, state).await
 }
 

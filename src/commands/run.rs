@@ -5,10 +5,10 @@ use super::standing::Standing;
 use super::{inputs, report_paths, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{LogFormat, Running, Selection};
-use crate::driver::{Driver, DriverError, RunClock};
-use crate::engine::Engine;
+use crate::driver::{Caller, Driver, DriverError, RunClock};
 use crate::engine::fact::{Moment, StopReason};
 use crate::engine::items::ItemShape;
+use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{Charge, Journal, RunReader, SqliteRun};
 use crate::plan::{Plan, PlanHeader, show};
@@ -97,6 +97,8 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
         created,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         simulated: simulator.is_some(),
+        operator: order.running.operator.clone(),
+        retry_of: None,
     };
     let store = journal.begin(&meta, &plan)?;
     let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
@@ -107,13 +109,14 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock };
+    let beginning = Beginning { by: order.running.operator.clone(), ..Beginning::default() };
+    let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, &order.running, &order.state).await
 }
 
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.
 pub async fn drive(
-    driver: Driver<SqliteRun>,
+    driver: Driver<SqliteRun, impl Caller>,
     id: &str,
     running: &Running,
     state: &std::path::Path,

@@ -42,7 +42,7 @@ impl Standing {
         let rows_without_item = reader.rows_without_item()?;
         let refused_rows = RowsWithoutItem::of(&rows_without_item).refused > 0;
         let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, refused_rows, bug };
-        let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.outcomes.of(outcome)));
+        let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.judged.of(outcome)));
         Ok(Self { reader, folded, rows_without_item, exit_code })
     }
 

@@ -52,7 +52,33 @@ pub enum What {
     /// The run began.
     Started,
     /// The run was taken up again by another process.
-    Resumed,
+    Resumed {
+        /// The operator, as far as known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Whether this process only polls: it looks once more at what was still open at its deadline.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_polls: bool,
+    },
+    /// An earlier run carried these items out, or may have: this run does not send them.
+    DoneBefore {
+        /// The items.
+        items: Vec<ItemId>,
+        /// The earlier run's name.
+        run: String,
+        /// What became of them there.
+        became: Before,
+    },
+    /// An operator permitted to send these items although an earlier run may have carried them out.
+    Permitted {
+        /// The items.
+        items: Vec<ItemId>,
+        /// Who, as far as known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// The intent: these items are about to be sent in one act.
     Submitting {
         /// The batch.
@@ -95,6 +121,45 @@ pub enum What {
         batch: BatchId,
         /// What was seen, shortened.
         message: String,
+        /// Whether our own process ended before an answer was recorded, rather than the API leaving it without one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
+    },
+    /// An item of this step became unknown: no further act of the step's action is sent until a person has looked.
+    Held {
+        /// Index of the step.
+        step: u16,
+    },
+    /// All that held this step's action back was resolved.
+    Released {
+        /// Index of the step.
+        step: u16,
+    },
+    /// A person let all actions go on although items are unknown.
+    Continued {
+        /// Who, as far as known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// A person found out what became of items. It stands beside their outcome and changes nothing of it.
+    Resolved {
+        /// The items; each was unknown, unmatched or timed out.
+        items: Vec<ItemId>,
+        /// What was found.
+        finding: Finding,
+        /// How, in the person's words; may be empty when a remediation proves it.
+        note: String,
+        /// Who, as far as known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// The remediation whose detail proved it, by the id that the person gave.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remediation: Option<String>,
+        /// The API's status word of that remediation as it came, shortened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
     },
     /// A remediation was seen with a status word it did not have before, and is still open.
     Seen {
@@ -191,6 +256,49 @@ pub enum Settled {
     Unmatched,
 }
 
+/// What became of an item in an earlier run, as far as it keeps a later one from sending it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Before {
+    /// The API called it a success, not longer ago than the window of the later run.
+    Succeeded,
+    /// A person found that it was carried out.
+    CarriedOut,
+    /// It was sent, and that run does not know yet what became of it.
+    Open,
+    /// The API still called it pending at the deadline.
+    StillQueued,
+    /// It had no status we know at the deadline.
+    TimedOut,
+    /// It was sent, and nothing readable says what became of it.
+    Unknown,
+    /// It was accepted, and no id can be told to be its own.
+    Unmatched,
+    /// A run that is going on has it in its plan.
+    Planned,
+}
+
+impl Before {
+    /// Whether it is done, so that later steps may build on it.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Succeeded | Self::CarriedOut)
+    }
+}
+
+/// What a person found out about an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It was carried out; how it ended is not known, or not yet.
+    CarriedOut,
+    /// It was not carried out.
+    NotCarriedOut,
+    /// The detail of its remediation calls it a success.
+    Succeeded,
+    /// The detail of its remediation calls it a failure.
+    Failed,
+}
+
 /// How a remediation id was tied to an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -223,4 +331,6 @@ pub enum StopReason {
     SignIn,
     /// Several acts in a row were left without an answer.
     Unanswered,
+    /// Acts of an action are held back: an item of it is unknown.
+    Held,
 }

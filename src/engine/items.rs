@@ -78,6 +78,8 @@ struct Group {
     len: u32,
     unsettled: u32,
     failed: bool,
+    /// Whether all steps before have succeeded.
+    open: bool,
 }
 
 impl Items {
@@ -106,7 +108,8 @@ impl Items {
                 }
                 _ => {
                     let first = place as u32;
-                    groups.push(Group { target: *target, step: *step, first, len: 1, unsettled: 1, failed: false });
+                    let (len, unsettled, failed, open) = (1, 1, false, false);
+                    groups.push(Group { target: *target, step: *step, first, len, unsettled, failed, open });
                 }
             }
             items[item.0 as usize].group = (groups.len() - 1) as u32;
@@ -174,6 +177,7 @@ impl Items {
         for place in 0..self.groups.len() {
             if place == 0 || self.groups[place - 1].target != self.groups[place].target {
                 ready.extend_from_slice(self.members(place));
+                self.groups[place].open = true;
             }
         }
         ready.sort_unstable();
@@ -183,19 +187,23 @@ impl Items {
         ready
     }
 
-    /// An item reached its outcome. Returns the items of the next group when that opens now.
+    /// An item reached its outcome. Returns the items that are ready now because their group opens.
     pub fn settle(&mut self, item: ItemId, succeeded: bool) -> Vec<ItemId> {
         self.set(item, State::Done);
-        let place = self.items[item.0 as usize].group as usize;
+        let mut place = self.items[item.0 as usize].group as usize;
         let group = &mut self.groups[place];
         group.unsettled -= 1;
         group.failed |= !succeeded;
-        if group.unsettled > 0 || group.failed || !self.has_next(place) {
-            return Vec::new();
-        }
-        let ready = self.members(place + 1).to_vec();
-        for item in &ready {
-            self.set(*item, State::Ready);
+        let mut ready = Vec::new();
+        // A group of which every item was done by an earlier run is passed over.
+        while ready.is_empty() && self.groups[place].is_passed() && self.has_next(place) {
+            place += 1;
+            self.groups[place].open = true;
+            let waiting = |item: &ItemId| self.item(*item).state == State::Waiting;
+            ready = self.members(place).iter().copied().filter(waiting).collect();
+            for item in &ready {
+                self.set(*item, State::Ready);
+            }
         }
         ready
     }
@@ -245,6 +253,13 @@ impl Items {
     }
 }
 
+impl Group {
+    /// Whether the next group of its target may open.
+    fn is_passed(&self) -> bool {
+        self.open && self.unsettled == 0 && !self.failed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +284,23 @@ mod tests {
         assert_eq!(numbers(items.settle(ItemId(2), true)), [1]);
         assert_eq!(items.state(ItemId(4)), Some(State::Waiting));
         assert_eq!(numbers(items.settle(ItemId(3), true)), [4]);
+    }
+
+    #[test]
+    fn a_step_that_an_earlier_run_did_is_passed_over_once_the_steps_before_it_succeeded() {
+        let mut items = items(&[(0, 0), (1, 0), (2, 0)]);
+        assert_eq!(numbers(items.open_first()), [0]);
+        assert!(items.settle(ItemId(1), true).is_empty(), "its turn has not come");
+        assert_eq!(numbers(items.settle(ItemId(0), true)), [2]);
+    }
+
+    #[test]
+    fn a_step_of_which_a_part_was_done_before_opens_for_the_rest() {
+        let mut items = items(&[(0, 0), (1, 0), (1, 0), (2, 0)]);
+        items.open_first();
+        assert!(items.settle(ItemId(1), true).is_empty());
+        assert_eq!(numbers(items.settle(ItemId(0), true)), [2]);
+        assert_eq!(numbers(items.settle(ItemId(2), true)), [3]);
     }
 
     #[test]

@@ -40,6 +40,14 @@ impl Poller {
         self.due.push(Reverse((due, of)));
     }
 
+    /// A remediation whose deadline has passed is looked at once more.
+    pub fn watch_once(&mut self, of: RemediationRef, now: Moment) {
+        let accepted = Moment(now.0.saturating_sub(ms(self.polling.deadline)));
+        let watch = Watch { accepted, interval_ms: ms(self.polling.interval), due: Some(now), seen: None };
+        self.watched.insert(of, watch);
+        self.due.push(Reverse((now, of)));
+    }
+
     /// A remediation needs no more polls.
     pub fn forget(&mut self, of: RemediationRef) {
         self.watched.remove(&of);

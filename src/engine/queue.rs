@@ -88,6 +88,22 @@ impl Lane {
         }
         true
     }
+
+    /// Takes one item out that will not be sent; false when it is not here. However many go, all in all it costs no more
+    /// than they came to.
+    pub fn remove(&mut self, agent: u32, item: ItemId) -> bool {
+        let Some(items) = self.waiting.get_mut(&agent) else { return false };
+        let Some(place) = items.iter().position(|ready| *ready == item) else { return false };
+        items.remove(place);
+        self.len -= 1;
+        if items.is_empty() {
+            self.waiting.remove(&agent);
+        }
+        while self.turns.front().is_some_and(|first| !self.waiting.contains_key(first)) {
+            self.turns.pop_front();
+        }
+        true
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +144,20 @@ mod tests {
         let mut lane = lane(&items);
         assert_eq!(next(&mut lane, 2, &items), [0, 1]);
         assert_eq!(next(&mut lane, 2, &items), [2, 3]);
+    }
+
+    #[test]
+    fn items_that_are_removed_leave_the_turns_of_the_others_as_they_are() {
+        let items = [(7, 0), (7, 1), (8, 2), (9, 3)];
+        let mut lane = lane(&items);
+        assert!(lane.remove(8, ItemId(2)) && !lane.remove(8, ItemId(2)));
+        assert!(lane.remove(7, ItemId(0)));
+        assert_eq!((lane.len(), lane.agents()), (2, 2));
+        // An agent that comes back has a second place in the turns and still goes once.
+        lane.push(8, ItemId(4), Moment(1));
+        let items = [(7, 1), (8, 4), (9, 3)];
+        assert_eq!(next(&mut lane, 50, &items), [1, 4, 3]);
+        assert!(lane.is_empty() && lane.peek(50).is_empty());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! It starts no calls; [`super::Engine::turn`] does when the answer has been heard.
 
 use super::call::{ActReply, Detail, LimitHeaders, PollReply, Reply, ReplyBody};
-use super::fact::{BatchId, CallId, Fact, ItemId, Moment, NotCarriedOut, RemediationRef, Settled, StopReason, What};
+use super::fact::{
+    BatchId, CallId, Fact, ItemId, Moment, NotCarriedOut, PairedBy, RemediationRef, Settled, StopReason, What,
+};
 use super::limiter::backoff_ms;
 use super::pairing::{End, Named, fingerprint};
 use super::state::{Config, Engine, Flight, Illegal, Stage};
 use super::tag;
+use crate::plan::OnUnknown;
 use crate::tenant::Meaning;
 
 /// Times in a row that acts could surely not be sent before the run gives up.
@@ -37,17 +40,6 @@ impl Engine {
         }
     }
 
-    /// Nobody knows what became of this act.
-    pub(super) fn unanswered(
-        &mut self,
-        batch: BatchId,
-        message: String,
-        record: &mut Vec<Fact>,
-    ) -> Result<(), Illegal> {
-        self.note(record, What::Unanswered { batch, message })?;
-        self.bar_after(record)
-    }
-
     fn hear_act(
         &mut self,
         batch: BatchId,
@@ -75,14 +67,24 @@ impl Engine {
                 if limits.wait.is_some() {
                     self.shut(limits);
                 }
+                let step = self.step_of(RemediationRef { batch, index: 0 });
+                self.note(record, What::Unanswered { batch, message, lost: false })?;
+                self.bar_after(record)?;
+                if self.config.steps[usize::from(step)].on_unknown == OnUnknown::Stop {
+                    return self.hold(step, record);
+                }
                 self.unanswered_in_a_row += 1;
-                self.unanswered(batch, message, record)?;
                 if self.unanswered_in_a_row >= UNANSWERED_MAX {
                     self.stop(StopReason::Unanswered, record)?;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// No further act of this step's action until a person has looked.
+    fn hold(&mut self, step: u16, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+        if self.is_held(step) { Ok(()) } else { self.note(record, What::Held { step }) }
     }
 
     fn not_carried_out(
@@ -200,6 +202,9 @@ impl Engine {
         detail: Detail,
         record: &mut Vec<Fact>,
     ) -> Result<(), Illegal> {
+        if let Some(item) = self.late.get(&of).copied() {
+            return self.read_late(of, item, detail, record);
+        }
         let Some(Stage::Accepted(batch)) = self.batches.get_mut(&of.batch) else { return Ok(()) };
         let place = usize::from(of.index);
         let named = self.config.named(batch.step, of.batch, &detail);
@@ -231,6 +236,46 @@ impl Engine {
         self.end(of, End { outcome, status: Some(word), message: detail.status_message }, record)
     }
 
+    /// What was still open at its deadline is looked at once more. Only a detail that names the item changes anything.
+    fn read_late(
+        &mut self,
+        of: RemediationRef,
+        item: ItemId,
+        detail: Detail,
+        record: &mut Vec<Fact>,
+    ) -> Result<(), Illegal> {
+        self.poller.forget(of);
+        let step = self.items.step(item);
+        let named = self.config.named(step, of.batch, &detail);
+        let Some(by) = self.names(item, step, named) else { return Ok(()) };
+        let word = detail.status.unwrap_or_default();
+        let outcome = match self.config.statuses.meaning(&word) {
+            Meaning::Succeeded => Settled::Succeeded,
+            Meaning::Failed => Settled::Failed,
+            Meaning::Pending => Settled::StillQueued,
+            Meaning::Unlisted => Settled::TimedOut,
+        };
+        if self.unclear.get(&item).is_none_or(|unclear| unclear.outcome == outcome) {
+            return Ok(());
+        }
+        let (of, by) = (Some(of), Some(by));
+        self.note(record, What::Settled { item, outcome, of, by, status: Some(word), message: detail.status_message })
+    }
+
+    /// How a detail names this very item, if it does and contradicts it in nothing.
+    fn names(&self, item: ItemId, step: u16, named: Named) -> Option<PairedBy> {
+        let (agent, unique) = self.items.fingerprints(item);
+        let unique_named = named.unique.filter(|_| self.config.steps[usize::from(step)].compares_unique_id);
+        let fits = named.agent.is_none_or(|named| named == agent) && unique_named.is_none_or(|named| named == unique);
+        match (named.agent, unique_named) {
+            _ if named.foreign || !fits => None,
+            (Some(_), Some(_)) => Some(PairedBy::AgentAndUniqueId),
+            (Some(_), None) => Some(PairedBy::Agent),
+            (None, Some(_)) => Some(PairedBy::UniqueId),
+            (None, None) => None,
+        }
+    }
+
     /// An id that was proven to be an item's own now shows another event or action: its word counts for nobody.
     fn describes_something_else(
         &mut self,
@@ -255,6 +300,10 @@ impl Engine {
         message: String,
         record: &mut Vec<Fact>,
     ) -> Result<(), Illegal> {
+        if self.late.contains_key(&of) {
+            self.poller.forget(of);
+            return Ok(());
+        }
         if !self.poller.was_last(of, started) {
             self.poller.again_later(of, started, self.now, found);
             return Ok(());
@@ -279,20 +328,24 @@ impl Engine {
             let End { outcome, status, message } = ruling.end;
             self.note(record, What::Settled { item: ruling.item, outcome, of, by: ruling.by, status, message })?;
             self.bar(ruling.item, record)?;
+            let step = self.items.step(ruling.item);
+            if outcome == Settled::Unknown && self.config.steps[usize::from(step)].on_unknown == OnUnknown::Stop {
+                self.hold(step, record)?;
+            }
         }
         self.forget_what_is_done(id);
         Ok(())
     }
 
     /// After a whole batch came to nothing: its targets' later steps are barred.
-    fn bar_after(&mut self, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+    pub(super) fn bar_after(&mut self, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         for item in std::mem::take(&mut self.just_ended) {
             self.bar(item, record)?;
         }
         Ok(())
     }
 
-    fn bar(&mut self, item: ItemId, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+    pub(super) fn bar(&mut self, item: ItemId, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match self.items.bars(item) {
             Some((target, step)) => self.note(record, What::Barred { target, step }),
             None => Ok(()),

@@ -1,14 +1,15 @@
-//! The engine's state, and the one function that changes what is durable of it: [`Engine::apply`].
+//! The engine's state, and what can be asked of it. What is durable of it changes in [`Engine::apply`] alone.
 
-use super::fact::{BatchId, CallId, Fact, ItemId, Moment, RemediationRef, Settled, StopReason, What};
-use super::items::{ItemShape, Items, State};
+use super::fact::{BatchId, CallId, ItemId, Moment, RemediationRef, StopReason};
+use super::items::{ItemShape, Items};
 use super::limiter::Limiter;
-use super::pairing::{Batch, Member, fingerprint};
+use super::pairing::{Batch, fingerprint};
 use super::poller::Poller;
 use super::queue::Lane;
-use crate::plan::{PlanHeader, PlannedStep};
-use crate::tenant::{EventType, FillField, Meaning, Statuses, fold};
-use std::collections::{BTreeMap, HashMap};
+use super::unclear::Unclear;
+use crate::plan::{OnUnknown, PlanHeader, PlannedStep};
+use crate::tenant::{EventType, FillField, Statuses, fold};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A lane's key: index of the step, event type.
 pub type LaneKey = (u16, EventType);
@@ -49,9 +50,17 @@ pub struct Engine {
     pub(super) submitted: usize,
     /// Items that a batch's refusal or lost answer has just ended.
     pub(super) just_ended: Vec<ItemId>,
+    /// Items that ended without anybody knowing for sure how, and that no person has resolved.
+    pub(super) unclear: BTreeMap<ItemId, Unclear>,
+    /// Ids of the actions of which no further act is sent until a person has looked.
+    pub(super) held: BTreeSet<i64>,
+    /// This process only polls.
+    pub(super) only_polls: bool,
+    /// What was still open at its deadline, and this process looks at once more.
+    pub(super) late: BTreeMap<RemediationRef, ItemId>,
     pub(super) tally_gets: u32,
     pub(super) tally_throttled: u32,
-    progress: Progress,
+    pub(super) progress: Progress,
 }
 
 /// What the plan says that the engine has to know beside its items.
@@ -66,7 +75,9 @@ pub(super) struct Config {
 
 #[derive(Debug)]
 pub(super) struct StepConfig {
-    compares_unique_id: bool,
+    pub(super) action: i64,
+    pub(super) on_unknown: OnUnknown,
+    pub(super) compares_unique_id: bool,
     shown_as: Vec<String>,
 }
 
@@ -110,6 +121,8 @@ pub struct Progress {
     pub still_queued: u64,
     /// … of which will not be sent because an earlier step did not succeed.
     pub barred: u64,
+    /// … of which an earlier run did, or may have done.
+    pub skipped: u64,
     /// Acts started.
     pub posts: u64,
     /// Polls answered.
@@ -171,6 +184,10 @@ impl Engine {
             acted_last: false,
             submitted: 0,
             just_ended: Vec::new(),
+            unclear: BTreeMap::new(),
+            held: BTreeSet::new(),
+            only_polls: false,
+            late: BTreeMap::new(),
             tally_gets: 0,
             tally_throttled: 0,
         }
@@ -216,221 +233,35 @@ impl Engine {
         self.ended == Some(true)
     }
 
-    /// Changes the state by one fact. Facts that cannot follow each other are an error, never ignored.
-    pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
-        self.now = self.now.max(fact.at);
-        match &fact.what {
-            What::Started if self.started => Err(Illegal("the run began twice".to_owned())),
-            What::Started => {
-                self.started = true;
-                let ready = self.items.open_first();
-                self.waiting -= ready.len();
-                self.enqueue(&ready, fact.at);
-                Ok(())
-            }
-            What::Resumed => {
-                self.resumed();
-                Ok(())
-            }
-            What::Submitting { batch, step, event_type, items } => self.submitting(*batch, *step, *event_type, items),
-            What::Accepted { batch, ids } => self.accepted(*batch, ids, fact.at),
-            What::Rejected { batch, .. } => {
-                let ended = self.end_batch(*batch)?;
-                self.progress.failed += ended;
-                Ok(())
-            }
-            What::Unanswered { batch, .. } => {
-                let ended = self.end_batch(*batch)?;
-                self.progress.unclear += ended;
-                Ok(())
-            }
-            What::Returned { batch, .. } => self.returned(*batch, fact.at),
-            What::Seen { of, status } => {
-                let pending = self.config.statuses.meaning(status) == Meaning::Pending;
-                self.poller.see(*of, fingerprint(status), pending);
-                Ok(())
-            }
-            What::Paired { of, item, by } => {
-                let paired = match self.batches.get_mut(&of.batch) {
-                    Some(Stage::Accepted(batch)) => batch.pair(usize::from(of.index), *item, *by),
-                    _ => false,
-                };
-                if paired { Ok(()) } else { Err(Illegal(format!("item {} was paired outside its batch", item.0))) }
-            }
-            What::Settled { item, outcome, of, .. } => self.settled(*item, *outcome, *of, fact.at),
-            What::Barred { target, step } => {
-                let barred = self.items.bar(*target, *step);
-                self.waiting -= barred;
-                self.progress.barred += barred as u64;
-                self.progress.settled += barred as u64;
-                Ok(())
-            }
-            What::Stopping { why } => {
-                self.stopping = Some(*why);
-                Ok(())
-            }
-            What::Tallied { gets, throttled } => {
-                self.progress.gets += u64::from(*gets);
-                self.progress.throttled += u64::from(*throttled);
-                self.tally_gets = 0;
-                self.tally_throttled = 0;
-                Ok(())
-            }
-            What::Ended { complete } => {
-                self.ended = Some(*complete);
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn step_of(&self, batch: BatchId) -> u16 {
-        match self.batches.get(&batch) {
-            Some(Stage::Accepted(batch)) => batch.step,
-            Some(Stage::Submitting { step, .. }) => *step,
-            None => 0,
+    /// The step that a remediation belongs to.
+    pub(super) fn step_of(&self, of: RemediationRef) -> u16 {
+        match (self.late.get(&of), self.batches.get(&of.batch)) {
+            (Some(item), _) => self.items.step(*item),
+            (None, Some(Stage::Accepted(batch))) => batch.step,
+            (None, Some(Stage::Submitting { step, .. })) => *step,
+            (None, None) => 0,
         }
     }
 
     /// Stops reading ids that no longer matter, and drops a batch of which every item has its outcome.
     pub(super) fn forget_what_is_done(&mut self, id: BatchId) {
         let Some(Stage::Accepted(batch)) = self.batches.get(&id) else { return };
-        let still: Vec<u16> = batch.worth_reading().collect();
+        let mut still: Vec<u16> = batch.worth_reading().collect();
+        let first = RemediationRef { batch: id, index: 0 };
+        let last = RemediationRef { batch: id, index: u16::MAX };
+        still.extend(self.late.range(first..=last).map(|(of, _)| of.index));
         self.poller.keep_only(id, batch.ids(), &still);
         if batch.is_done() {
             self.batches.remove(&id);
         }
-    }
-
-    fn resumed(&mut self) {
-        self.ended = None;
-        self.leaving = false;
-        self.stopping = None;
-        self.drain_until = None;
-        self.act_token_refused = None;
-        self.poll_token_refused = None;
-        self.not_sent_in_a_row = 0;
-        self.throttled_in_a_row = 0;
-        self.unanswered_in_a_row = 0;
-        self.last_polls_unanswered = 0;
-    }
-
-    fn enqueue(&mut self, ready: &[ItemId], at: Moment) {
-        for item in ready {
-            let key = (self.items.step(*item), self.items.event_type(*item));
-            self.lanes.entry(key).or_default().push(self.items.agent(*item), *item, at);
-        }
-    }
-
-    fn submitting(&mut self, id: BatchId, step: u16, kind: EventType, items: &[ItemId]) -> Result<(), Illegal> {
-        if items.is_empty() || self.batches.contains_key(&id) || id.0 < self.next_batch {
-            return Err(Illegal(format!("batch {} was submitted twice or is empty", id.0)));
-        }
-        for item in items {
-            let agent = match self.items.state(*item) {
-                Some(State::Ready) => self.items.agent(*item),
-                state => return Err(Illegal(format!("item {} was submitted while {state:?}", item.0))),
-            };
-            if !self.lanes.get_mut(&(step, kind)).is_some_and(|lane| lane.take(agent, *item)) {
-                return Err(Illegal(format!("item {} was submitted in another step's batch", item.0)));
-            }
-            self.items.submit(*item, id);
-        }
-        self.next_batch = id.0 + 1;
-        self.submitted += 1;
-        self.progress.posts += 1;
-        self.progress.sent += items.len() as u64;
-        self.batches.insert(id, Stage::Submitting { step, items: items.to_vec() });
-        Ok(())
-    }
-
-    fn accepted(&mut self, id: BatchId, ids: &[String], at: Moment) -> Result<(), Illegal> {
-        let (step, items) = self.take_submitted(id)?;
-        let members = items
-            .iter()
-            .map(|item| {
-                let (agent, unique) = self.items.fingerprints(*item);
-                Member::new(*item, agent, unique)
-            })
-            .collect();
-        for item in items {
-            self.items.set(item, State::Accepted);
-        }
-        let batch = Batch::new(step, members, ids, self.config.steps[usize::from(step)].compares_unique_id);
-        for index in batch.worth_reading() {
-            self.poller.watch(RemediationRef { batch: id, index }, at);
-        }
-        self.batches.insert(id, Stage::Accepted(batch));
-        Ok(())
-    }
-
-    /// Every item of a batch that was rejected or left unanswered has its outcome.
-    fn end_batch(&mut self, id: BatchId) -> Result<u64, Illegal> {
-        let (_, items) = self.take_submitted(id)?;
-        for item in &items {
-            self.items.settle(*item, false);
-        }
-        self.progress.settled += items.len() as u64;
-        let ended = items.len() as u64;
-        self.just_ended = items;
-        Ok(ended)
-    }
-
-    fn returned(&mut self, id: BatchId, at: Moment) -> Result<(), Illegal> {
-        let (_, items) = self.take_submitted(id)?;
-        self.progress.sent -= items.len() as u64;
-        for item in &items {
-            self.items.set(*item, State::Ready);
-        }
-        self.enqueue(&items, at);
-        Ok(())
-    }
-
-    fn take_submitted(&mut self, id: BatchId) -> Result<(u16, Vec<ItemId>), Illegal> {
-        match self.batches.remove(&id) {
-            Some(Stage::Submitting { step, items }) => {
-                self.submitted -= 1;
-                Ok((step, items))
-            }
-            _ => Err(Illegal(format!("batch {} was answered without being submitted", id.0))),
-        }
-    }
-
-    fn settled(
-        &mut self,
-        item: ItemId,
-        outcome: Settled,
-        of: Option<RemediationRef>,
-        at: Moment,
-    ) -> Result<(), Illegal> {
-        let batch = self.items.batch(item);
-        let known = batch.and_then(|batch| match self.batches.get_mut(&batch) {
-            Some(Stage::Accepted(open)) => open.settle(item, of.map(|of| usize::from(of.index))).then_some(batch),
-            _ => None,
-        });
-        let Some(batch) = known else {
-            return Err(Illegal(format!("item {} settled twice or outside an accepted batch", item.0)));
-        };
-        let ready = self.items.settle(item, outcome == Settled::Succeeded);
-        self.waiting -= ready.len();
-        self.enqueue(&ready, at);
-        self.progress.settled += 1;
-        match outcome {
-            Settled::Succeeded => self.progress.succeeded += 1,
-            Settled::Failed | Settled::TimedOut => self.progress.failed += 1,
-            Settled::StillQueued => self.progress.still_queued += 1,
-            Settled::Unknown | Settled::Unmatched => self.progress.unclear += 1,
-        }
-        if let Some(of) = of {
-            self.poller.forget(of);
-        }
-        self.forget_what_is_done(batch);
-        Ok(())
     }
 }
 
 impl StepConfig {
     fn new(step: &PlannedStep) -> Self {
         Self {
+            action: step.action.id,
+            on_unknown: step.on_unknown,
             compares_unique_id: !step.action.fill.iter().any(|(field, _)| *field == FillField::UniqueId),
             shown_as: step.action.shown_as.iter().map(|word| fold(word)).collect(),
         }

@@ -4,12 +4,16 @@ use super::call::{ActReply, Detail, LimitHeaders, PollReply, ReplyBody};
 use super::fact::{NotCarriedOut, Settled};
 use super::*;
 use crate::plan::PlanHeader;
-use crate::plan::{PlannedStep, PlannedTenant};
+use crate::plan::{OnUnknown, PlannedStep, PlannedTenant};
 use crate::tenant::{Action, ApiVersion, Auth, EventType, Limits, Polling, Rate, RequestType, Statuses};
 use items::ItemShape;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
+
+mod earlier_runs;
+mod late_polls;
+mod unknown;
 
 const SECOND: u64 = 1000;
 
@@ -43,7 +47,15 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
             auth: Auth::TokenEnv("QUELL_TOKEN".into()),
             simulated: false,
         },
-        steps: (0..steps).map(|n| PlannedStep { name: format!("s{n}"), action: action(n), filter: None }).collect(),
+        steps: (0..steps)
+            .map(|n| PlannedStep {
+                name: format!("s{n}"),
+                action: action(n),
+                filter: None,
+                on_unknown: OnUnknown::Continue,
+                inverse_id: None,
+            })
+            .collect(),
         limits: Limits {
             requests: Some(Rate { calls: 10, window: secs(1) }),
             keep_free: None,
@@ -60,6 +72,8 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
             not_found_grace: secs(10),
         },
         statuses: Statuses { succeeded: words(&["success"]), failed: words(&["failed"]), pending: words(&["queued"]) },
+        dedupe_window: crate::playbook::DEDUPE_WINDOW,
+        overlap: crate::plan::Overlap::Forbid,
         sources: vec![],
         rows: 0,
         reports: vec![],
@@ -185,7 +199,11 @@ impl World {
 
     /// Goes on until the engine is finished or `until`.
     fn go(&mut self, first: Input, until: Moment) -> Then {
+        let lost = if matches!(first, Input::Started(_)) { self.engine.unanswered_acts() } else { Vec::new() };
         let mut then = self.turn(first);
+        for batch in lost {
+            then = self.turn(Input::Lost { batch });
+        }
         while then != Then::Finished {
             let reply = self.replies.peek().map(|Reverse((at, _))| *at);
             let tick = if let Then::WaitUntil(at) = then { Some(at.0) } else { None };
@@ -206,7 +224,7 @@ impl World {
     }
 
     fn finish(&mut self) -> Progress {
-        assert_eq!(self.go(Input::Started, Moment(u64::MAX)), Then::Finished);
+        assert_eq!(self.go(Input::Started(Box::default()), Moment(u64::MAX)), Then::Finished);
         self.engine.progress()
     }
 
@@ -379,7 +397,7 @@ fn acts_that_are_refused_end_the_run_though_polls_work() {
         let model = Model { act: Box::new(act), status: Box::new(status), ..Model::default() };
         let mut world = World::new(header, &on_own_agents(5), model);
         // Each reading of the token gives a new one: the model answers with the number of the reading.
-        let mut then = world.go(Input::Started, Moment(1_000_100));
+        let mut then = world.go(Input::Started(Box::default()), Moment(1_000_100));
         for step in 1..20_000 {
             if then == Then::Finished || world.engine.progress().stopping {
                 break;
@@ -453,7 +471,7 @@ fn a_refused_token_gets_one_successor() {
 
     let act = move |_: u32, _: &[String]| twice.clone();
     let mut world = World::new(header(1, 5), &on_own_agents(5), Model { act: Box::new(act), ..Model::default() });
-    world.go(Input::Started, world.now);
+    world.go(Input::Started(Box::default()), world.now);
     world.token = 2;
     world.go(Input::Ticked, Moment(u64::MAX));
     assert_eq!(world.engine.progress().posts, 2, "one with each token");
@@ -514,7 +532,7 @@ fn a_first_signal_drains_and_a_second_leaves_at_once() {
     let status = |_: u32, _| "queued";
     let mut world =
         World::new(header(1, 1), &on_own_agents(40), Model { status: Box::new(status), ..Model::default() });
-    world.go(Input::Started, Moment(1_001_500));
+    world.go(Input::Started(Box::default()), Moment(1_001_500));
     let (sent, stopped) = (world.acts().len(), world.now.0);
     let then = world.go(Input::Stop(StopReason::Signal), Moment(1_005_000));
     assert_ne!(then, Then::Finished, "polling goes on for a while");
@@ -524,7 +542,7 @@ fn a_first_signal_drains_and_a_second_leaves_at_once() {
     assert_eq!(world.last(), &What::Ended { complete: false });
 
     let mut world = World::new(header(1, 1), &on_own_agents(40), Model::default());
-    world.go(Input::Started, Moment(1_001_500));
+    world.go(Input::Started(Box::default()), Moment(1_001_500));
     let _ = world.turn(Input::Stop(StopReason::Signal));
     assert_eq!(world.turn(Input::Stop(StopReason::SignalAgain)), Then::Finished);
 }
@@ -535,7 +553,7 @@ fn a_crash_at_any_moment_repeats_nothing_and_loses_nothing() {
     for cut in (0..8_000).step_by(37) {
         let items: Vec<(u16, u32)> = (0..30).map(|n| ((n % 2) as u16, n / 2)).collect();
         let mut world = World::new(header(2, 4), &items, Model::default());
-        world.go(Input::Started, Moment(1_000_000 + cut));
+        world.go(Input::Started(Box::default()), Moment(1_000_000 + cut));
         world.crash();
         let lost = world.engine.unanswered_acts();
         let in_flight: usize = world
@@ -546,11 +564,7 @@ fn a_crash_at_any_moment_repeats_nothing_and_loses_nothing() {
                 _ => None,
             })
             .sum();
-        let _ = world.turn(Input::Started);
-        for batch in lost {
-            let _ = world.turn(Input::Lost { batch });
-        }
-        assert_eq!(world.go(Input::Ticked, Moment(u64::MAX)), Then::Finished);
+        assert_eq!(world.go(Input::Started(Box::default()), Moment(u64::MAX)), Then::Finished);
         let progress = world.engine.progress();
         assert!(world.sent().values().all(|times| *times == 1), "cut at {cut}");
         assert_eq!(progress.unclear as usize, in_flight, "cut at {cut}");

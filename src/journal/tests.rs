@@ -9,7 +9,7 @@ mod size;
 use super::*;
 use crate::engine::fact::{BatchId, NotCarriedOut, PairedBy, Settled, What};
 use crate::events::{Event, RowPlace};
-use crate::plan::{Plan, PlanHeader, PlannedItem, PlannedStep, PlannedTenant, RowWithoutItem};
+use crate::plan::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep, PlannedTenant, RowWithoutItem};
 use crate::run::RunMeta;
 use crate::tenant::EventType;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};
@@ -25,12 +25,14 @@ fn meta(id: &str, created: u64) -> RunMeta {
         created: Moment(created),
         tool_version: "0.1.0".to_owned(),
         simulated: false,
+        operator: None,
+        retry_of: None,
     }
 }
 
 fn step(name: &str) -> PlannedStep {
     let action = Action { reversible: true, ..Action::plain(name, 7, EventType::File) };
-    PlannedStep { name: name.to_owned(), action, filter: None }
+    PlannedStep { name: name.to_owned(), action, filter: None, on_unknown: OnUnknown::Stop, inverse_id: None }
 }
 
 fn header(rows: u32) -> PlanHeader {
@@ -51,6 +53,8 @@ fn header(rows: u32) -> PlanHeader {
         limits: Limits { requests: None, ..Limits::default() },
         polling: Polling::default(),
         statuses: Statuses { succeeded: vec!["success".to_owned()], failed: Vec::new(), pending: Vec::new() },
+        dedupe_window: crate::playbook::DEDUPE_WINDOW,
+        overlap: crate::plan::Overlap::Forbid,
         sources: vec!["export.csv".to_owned()],
         rows,
         reports: Vec::new(),

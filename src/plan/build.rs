@@ -9,7 +9,7 @@ use super::steps::{check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedItem, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{digest, repeats, select, settings};
 use crate::events::{Event, Events, RefusedRow};
-use crate::playbook::{Playbook, ReportFormat};
+use crate::playbook::{Caution, Playbook, ReportFormat};
 use crate::problem::Problem;
 use crate::tenant::Tenant;
 use std::collections::{BTreeMap, HashMap};
@@ -92,6 +92,10 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
 
     let without = rows_without_item(selection.without, selection.bad, refused);
     let (kept, items) = number(all_events, &selection.chosen);
+    let caution = match work {
+        Work::Playbook(playbook) => playbook.caution,
+        Work::AdHoc(_) => Caution::default(),
+    };
     let (playbook, description, reports) = match work {
         Work::Playbook(playbook) => (
             playbook.name.clone(),
@@ -105,10 +109,12 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         description,
         comment,
         tenant: planned_tenant(tenant, simulated),
-        steps: steps.into_iter().map(ReadyStep::into_planned).collect(),
+        steps: steps.into_iter().map(|step| step.into_planned(caution.on_unknown, &tenant.actions)).collect(),
         limits,
         polling,
         statuses: tenant.statuses.clone(),
+        dedupe_window: caution.dedupe_window,
+        overlap: caution.overlap,
         sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
         rows,
         reports,

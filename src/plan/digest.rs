@@ -5,7 +5,9 @@
 //! optional value is 0, or 1 and the value. Of files only the name counts and not the folder, so that the same files give
 //! the same digest from any folder. Nothing is taken from the clock, the environment or the order of a hash table.
 
-use super::{Plan, PlanHeader, PlannedItem, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem};
+use super::{
+    OnUnknown, Overlap, Plan, PlanHeader, PlannedItem, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
+};
 use crate::events::{Event, RowPlace};
 use crate::tenant::{Action, ApiVersion, Auth, FillField, Limits, Polling, Rate, RequestType, Statuses};
 use sha2::{Digest, Sha256};
@@ -90,6 +92,8 @@ impl Canon {
             limits,
             polling,
             statuses,
+            dedupe_window,
+            overlap,
             sources,
             rows,
             reports,
@@ -99,10 +103,12 @@ impl Canon {
         self.text(description);
         self.text(comment);
         self.tenant(tenant);
-        self.list(steps, |canon, PlannedStep { name, action, filter }| {
+        self.list(steps, |canon, PlannedStep { name, action, filter, on_unknown, inverse_id }| {
             canon.text(name);
             canon.action(action);
             canon.option(filter.as_ref(), |canon, filter| canon.text(filter));
+            canon.number(u64::from(*on_unknown == OnUnknown::Continue));
+            canon.option(inverse_id.as_ref(), |canon, id| canon.0.update(id.to_le_bytes()));
         });
         self.limits(limits);
         self.polling(polling);
@@ -110,6 +116,12 @@ impl Canon {
         self.texts(succeeded);
         self.texts(failed);
         self.texts(pending);
+        self.time(*dedupe_window);
+        let wait = match overlap {
+            Overlap::Forbid => None,
+            Overlap::Wait(longest) => Some(longest),
+        };
+        self.option(wait, |canon, longest| canon.time(*longest));
         self.list(sources, |canon, source| canon.file_name(Path::new(source)));
         self.number(u64::from(*rows));
         self.list(reports, |canon, PlannedReport { format, path }| {

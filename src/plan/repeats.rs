@@ -3,16 +3,15 @@
 //!
 //! Events are compared by 128 bits of SHA-256, so that a million rows need 24 MB and no copies of their texts.
 
+use super::act_key::{filled, fingerprint};
 use super::select::{Chosen, ReadyStep};
 use crate::events::Event;
-use crate::tenant::{Action, FillField};
-use sha2::{Digest, Sha256};
 
 /// Repeats among what was chosen: indices into it, ascending, each with the index of the event that stands for it.
 pub(super) fn find(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> Vec<(u32, u32)> {
     let entries = entries(chosen, |one| {
         let event = &events[one.event as usize];
-        let [agent, id, unique] = filled(&steps[usize::from(one.step)].action, event);
+        let [agent, id, unique] = filled(&steps[usize::from(one.step)].action, &event.sent());
         let pid = event.pid.to_le_bytes();
         fingerprint(&[agent.as_bytes(), id.as_bytes(), unique.as_bytes(), event.event_type.as_str().as_bytes(), &pid])
     });
@@ -30,7 +29,7 @@ pub(super) fn find(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> 
 /// the latter. Rows that name the same event contradict each other whatever else they say of it.
 pub(super) fn contradictions(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> Vec<(Chosen, Chosen)> {
     let entries = entries(chosen, |one| {
-        let [agent, id, _] = filled(&steps[usize::from(one.step)].action, &events[one.event as usize]);
+        let [agent, id, _] = filled(&steps[usize::from(one.step)].action, &events[one.event as usize].sent());
         fingerprint(&[agent.as_bytes(), id.as_bytes()])
     });
     let mut found: Vec<(Chosen, Chosen)> = Vec::new();
@@ -61,27 +60,4 @@ fn entries(chosen: &[Chosen], identity: impl Fn(&Chosen) -> [u8; 16]) -> Vec<Ent
         (0..).zip(chosen).map(|(index, one)| Entry { event: identity(one), step: one.step, index }).collect();
     entries.sort_unstable();
     entries
-}
-
-/// Agent, event and unique id as the action sends them.
-fn filled<'a>(action: &Action, event: &'a Event) -> [&'a str; 3] {
-    let own = |field| match field {
-        FillField::AgentId => &*event.agent_id,
-        FillField::EventId => &*event.event_id,
-        FillField::UniqueId => &*event.unique_id,
-    };
-    [FillField::AgentId, FillField::EventId, FillField::UniqueId]
-        .map(|field| own(action.fill.iter().find(|(to, _)| *to == field).map_or(field, |(_, from)| *from)))
-}
-
-fn fingerprint(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        // Lengths keep ("ab", "c") and ("a", "bc") apart.
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let mut fingerprint = [0; 16];
-    fingerprint.copy_from_slice(&hash.finalize()[..16]);
-    fingerprint
 }

@@ -3,7 +3,7 @@
 //! A row is judged whole: when one step's filter cannot judge it, no step has it.
 
 use super::filter::{ColumnReader, Filter};
-use super::{PlannedStep, RowWithoutItem};
+use super::{OnUnknown, PlannedStep, RowWithoutItem};
 use crate::events::{Event, RowPlace};
 use crate::inert::escaped;
 use crate::problem::{Place, listed};
@@ -25,8 +25,18 @@ pub(super) struct ReadyStep {
 }
 
 impl ReadyStep {
-    pub(super) fn into_planned(self) -> PlannedStep {
-        PlannedStep { name: self.name, action: self.action, filter: self.filter.map(|(source, ..)| source) }
+    /// `on_unknown` as the playbook says, or else whatever suits the action.
+    pub(super) fn into_planned(self, on_unknown: Option<OnUnknown>, actions: &[Action]) -> PlannedStep {
+        let careful = if self.action.repeat_safe { OnUnknown::Continue } else { OnUnknown::Stop };
+        let inverse = self.action.inverse.as_ref();
+        let inverse = inverse.and_then(|name| actions.iter().find(|action| action.name == *name));
+        PlannedStep {
+            name: self.name,
+            filter: self.filter.map(|(source, ..)| source),
+            on_unknown: on_unknown.unwrap_or(careful),
+            inverse_id: inverse.map(|action| action.id),
+            action: self.action,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! direction marks, no markup.
 
 use super::forecast::{Forecast, forecast};
-use super::{Plan, PlanHeader, PlannedItem, PlannedStep};
+use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep};
 use crate::events::Event;
 use crate::inert;
 use crate::tenant::{ApiVersion, show_duration};
@@ -142,9 +142,9 @@ fn milliseconds(time: std::time::Duration) -> u64 {
 }
 
 fn step_json(step: &PlannedStep) -> serde_json::Value {
-    let PlannedStep { name, action, filter } = step;
+    let PlannedStep { name, action, filter, on_unknown, inverse_id: _ } = step;
     json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
-        "reversible": action.reversible, "where": filter})
+        "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter})
 }
 
 fn limits_json(header: &PlanHeader) -> serde_json::Value {
@@ -248,7 +248,37 @@ fn totals(plan: &Plan) -> Vec<String> {
             show_duration(plan.header.polling.first_after),
             show_duration(plan.header.polling.deadline),
         ),
+        format!(
+            "checked when it begins: what earlier runs did, or may have done, is skipped; successes for {}",
+            days_or_less(plan.header.dedupe_window),
+        ),
+        format!("after an unknown item: {}", listed_cautions(plan)),
     ]
+}
+
+/// Whole days as days, as files may write them.
+fn days_or_less(window: std::time::Duration) -> String {
+    const DAY_SECS: u64 = 24 * 3600;
+    match (window.as_secs() / DAY_SECS, window.as_secs() % DAY_SECS) {
+        (days @ 1.., 0) => format!("{days}d"),
+        _ => show_duration(window),
+    }
+}
+
+/// What happens to each action once an item of it is unknown.
+fn listed_cautions(plan: &Plan) -> String {
+    let steps = &plan.header.steps;
+    let names = |of: OnUnknown| {
+        let names: BTreeSet<String> =
+            steps.iter().filter(|step| step.on_unknown == of).map(|step| inert(&step.action.name)).collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    match (names(OnUnknown::Stop).as_str(), names(OnUnknown::Continue).as_str()) {
+        ("", "") => "nothing is sent".to_owned(),
+        (stop, "") => format!("no further {stop} until a person has looked"),
+        ("", go_on) => format!("{go_on} goes on"),
+        (stop, go_on) => format!("no further {stop} until a person has looked; {go_on} goes on"),
+    }
 }
 
 /// One line for each reason, the commonest first; `duplicate of row N` is one reason.

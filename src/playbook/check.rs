@@ -2,6 +2,7 @@
 //!
 //! Whatever could be read is checked, also when other parts of the file could not.
 
+use super::caution::{Caution, DEDUPE_WINDOW};
 use super::file::{
     ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile,
 };
@@ -56,6 +57,11 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
         steps: steps.unwrap_or_default(),
         limits: parsed.limits.value().map(limits).unwrap_or_default(),
         polling: parsed.polling.value().map(polling).unwrap_or_default(),
+        caution: Caution {
+            on_unknown: parsed.on_unknown.value(),
+            dedupe_window: parsed.dedupe_window.value().map_or(DEDUPE_WINDOW, |window| window.0.0),
+            overlap: parsed.overlap.value().map(|overlap| overlap.0).unwrap_or_default(),
+        },
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {

@@ -1,5 +1,6 @@
 //! A playbook as it is written, and its JSON Schema: both come from these types.
 
+use super::caution::{OnUnknown, Overlap, Window};
 use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Name, Pause, PollTimeout, Rate, Word};
 use crate::yaml::{AnyText, Count, Entries, Field, FromText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
@@ -47,6 +48,18 @@ pub(super) struct PlaybookFile {
     /// What tightens the tenant's polling.
     #[serde(default)]
     pub(super) polling: Field<PollingFile>,
+    /// What happens to an action's further acts once one of its items is unknown. Without it: `continue` for actions
+    /// that are `repeat_safe`, else `stop`.
+    #[serde(default)]
+    pub(super) on_unknown: Field<OnUnknown>,
+    /// How long a success keeps later runs from repeating it.
+    #[serde(default)]
+    #[schemars(extend("default" = "30d"))]
+    pub(super) dedupe_window: Field<Written<Window>>,
+    /// What a run does while another one of this playbook goes on; `wait` is at most an hour.
+    #[serde(default)]
+    #[schemars(extend("default" = "forbid"))]
+    pub(super) overlap: Field<Written<Overlap>>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,

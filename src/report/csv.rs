@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 /// Our columns, in order: what templates see of an item; of these the last, its attributes, are columns of their own.
-const OURS: [&str; 19] = *fields::ITEM.first_chunk().expect("an item has that many fields");
+const OURS: [&str; 21] = *fields::ITEM.first_chunk().expect("an item has that many fields");
 
 pub(super) fn write(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
     let columns = Columns::of(source)?;
@@ -84,6 +84,8 @@ impl Table<'_> {
             text(item.status),
             text(item.status_message),
             item.batch.map(|batch| batch.to_string()).unwrap_or_default(),
+            text(item.resolution),
+            text(item.resolution_note),
         ]);
         self.record(cells.iter().map(String::as_str))
     }

@@ -18,6 +18,8 @@ pub(super) const RUN: &[&str] = &[
     "ended",
     "tool_version",
     "simulated",
+    "operator",
+    "retry_of",
     "digest",
     "complete",
     "stopped",
@@ -60,6 +62,8 @@ pub(super) const ITEM: &[&str] = &[
     "status",
     "status_message",
     "batch",
+    "resolution",
+    "resolution_note",
     "attributes",
 ];
 pub(super) const ROW: &[&str] = &["row", "file", "line", "byte", "reason"];

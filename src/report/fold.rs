@@ -3,10 +3,11 @@
 //! The fold believes the facts and nothing else; it never guesses which id is whose. A fact that contradicts the plan or
 //! an earlier fact is a [`FoldError`] with its number, for a report over a journal that cannot be true would be a lie.
 
+use super::ending::{Ending, Life, Remediation, Resolution, note_of, outcome_of, settled_reason};
 use super::totals::{Outcomes, Totals};
 use super::words;
 use crate::engine::Outcome;
-use crate::engine::fact::{BatchId, Fact, ItemId, NotCarriedOut, PairedBy, RemediationRef, Settled, What};
+use crate::engine::fact::{BatchId, Before, Fact, ItemId, PairedBy, RemediationRef, Settled, What};
 use crate::plan::PlanHeader;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,34 +19,6 @@ pub struct Folded {
     pub endings: Vec<Ending>,
     /// What they add up to.
     pub totals: Totals,
-}
-
-/// What became of one item. Texts that repeat are stored once for the whole run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// Its final or present outcome.
-    pub outcome: Outcome,
-    /// Why, where the outcome does not say it: our words.
-    pub reason: Option<Arc<str>>,
-    /// The remediation that was proved to be its own.
-    pub remediation: Option<Remediation>,
-    /// How the two were tied together.
-    pub paired_by: Option<PairedBy>,
-    /// The API's latest status word as it came; `HTTP 400` for a rejected item.
-    pub status: Option<Arc<str>>,
-    /// The API's words on it.
-    pub status_message: Option<Arc<str>>,
-    /// The last batch that it was sent in.
-    pub batch: Option<BatchId>,
-}
-
-/// A remediation and its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remediation {
-    /// Where in the answers the id stands.
-    pub of: RemediationRef,
-    /// The id as it came; never empty.
-    pub id: Arc<str>,
 }
 
 /// A fact that cannot be true.
@@ -80,6 +53,10 @@ pub enum Oddity {
     AnswerAgain(u32),
     #[error("settles item {0}, which was not sent")]
     NeverSent(u32),
+    #[error("says that item {0}, which was sent, was done before")]
+    SentAndDoneBefore(u32),
+    #[error("resolves item {0}, which is neither unknown nor unmatched nor timed out")]
+    NotUnclear(u32),
 }
 
 /// Folds a run's facts, in their order, over its items' steps and targets, in item order.
@@ -140,18 +117,7 @@ struct Item {
     by: Option<PairedBy>,
     status: Option<Arc<str>>,
     message: Option<Arc<str>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Pending,
-    /// Sent before, surely not carried out, pending again.
-    Returned(NotCarriedOut),
-    Sent,
-    Accepted,
-    Rejected(u16),
-    Unanswered,
-    Settled(Settled),
+    resolution: Option<Arc<Resolution>>,
 }
 
 struct Batch {
@@ -173,7 +139,8 @@ impl State {
             }
             targets = targets.max(target.saturating_add(1));
             let (life, none) = (Life::Pending, None);
-            items.push(Item { step, target, batch: none, life, of: None, by: None, status: None, message: None });
+            let (status, message, resolution) = (None, None, None);
+            items.push(Item { step, target, batch: none, life, of: None, by: None, status, message, resolution });
         }
         let (totals, texts) = (Totals::default(), Texts::default());
         Ok(Self { steps, targets, items, batches: HashMap::new(), barred: HashMap::new(), totals, texts })
@@ -184,12 +151,19 @@ impl State {
         self.totals.last = Some(fact.at);
         self.totals.ended = matches!(fact.what, What::Ended { .. });
         match fact.what {
-            What::Started | What::Resumed => self.totals.stopped = None,
+            What::Started | What::Resumed { .. } => self.totals.stopped = None,
+            What::DoneBefore { items, run, became } => self.done_before(&items, &run, became)?,
+            What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
+            What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
+            What::Resolved { items, finding, note, by, remediation, status } => {
+                let note = note_of(&note, by.as_deref(), remediation.as_deref(), status.as_deref());
+                self.resolved(&items, Resolution { finding, note })?;
+            }
             What::Submitting { batch, step, event_type: _, items } => self.submitting(batch, step, items)?,
             What::Accepted { batch, ids } => self.accepted(batch, ids)?,
             What::Rejected { batch, status, message } => self.answered(batch, Life::Rejected(status), &message)?,
             What::Returned { batch, why, message } => self.answered(batch, Life::Returned(why), &message)?,
-            What::Unanswered { batch, message } => self.answered(batch, Life::Unanswered, &message)?,
+            What::Unanswered { batch, message, .. } => self.answered(batch, Life::Unanswered, &message)?,
             What::Seen { of, status } => {
                 let status = self.texts.keep(&status);
                 *self.status_of(of)? = Some(status);
@@ -276,7 +250,7 @@ impl State {
         }
         let item = self.item(id)?;
         match item.life {
-            Life::Pending | Life::Returned(_) => return Err(Oddity::NeverSent(id.0)),
+            Life::Pending | Life::Returned(_) | Life::DoneBefore(_) => return Err(Oddity::NeverSent(id.0)),
             Life::Sent | Life::Accepted | Life::Settled(Settled::StillQueued | Settled::TimedOut) => {}
             Life::Rejected(_) | Life::Unanswered | Life::Settled(_) => return Ok(()),
         }
@@ -288,6 +262,30 @@ impl State {
         item.of = of.or(item.of);
         item.by = by.or(item.by);
         (item.status, item.message) = (status, message);
+        Ok(())
+    }
+
+    fn done_before(&mut self, items: &[ItemId], run: &str, became: Before) -> Result<(), Oddity> {
+        let run = self.texts.keep(run);
+        for id in items {
+            let item = self.item(*id)?;
+            if !matches!(item.life, Life::Pending | Life::Returned(_)) {
+                return Err(Oddity::SentAndDoneBefore(id.0));
+            }
+            (item.life, item.message) = (Life::DoneBefore(became), Some(run.clone()));
+        }
+        Ok(())
+    }
+
+    fn resolved(&mut self, items: &[ItemId], resolution: Resolution) -> Result<(), Oddity> {
+        let resolution = Arc::new(resolution);
+        for id in items {
+            let item = self.item(*id)?;
+            if !matches!(outcome_of(item.life), Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut) {
+                return Err(Oddity::NotUnclear(id.0));
+            }
+            item.resolution = Some(resolution.clone());
+        }
         Ok(())
     }
 
@@ -316,14 +314,16 @@ impl State {
 
     fn finish(mut self, header: &PlanHeader) -> Folded {
         let items = std::mem::take(&mut self.items);
-        let mut outcomes = Outcomes::default();
+        let (mut outcomes, mut judged, mut resolved) = (Outcomes::default(), Outcomes::default(), 0);
         let endings = items.into_iter().map(|item| {
             let ending = self.ending(item, header);
             outcomes.add(ending.outcome);
+            judged.add(ending.judged());
+            resolved += u64::from(ending.resolution.is_some());
             ending
         });
         let endings = endings.collect();
-        self.totals.outcomes = outcomes;
+        (self.totals.outcomes, self.totals.judged, self.totals.resolved) = (outcomes, judged, resolved);
         Folded { endings, totals: self.totals }
     }
 
@@ -336,8 +336,8 @@ impl State {
             (!id.is_empty()).then(|| Remediation { of, id: id.clone() })
         });
         let reason = reason.map(|text| self.texts.keep(&text));
-        let paired_by = item.by;
-        Ending { outcome, reason, remediation, paired_by, status, status_message: message, batch: item.batch }
+        let Item { by: paired_by, batch, resolution, .. } = item;
+        Ending { outcome, reason, remediation, paired_by, status, status_message: message, batch, resolution }
     }
 
     /// A word that was seen after an item settled for the time being is newer than the one it settled with.
@@ -356,6 +356,10 @@ impl State {
         let batch = item.batch.map_or(0, |batch| batch.0);
         match item.life {
             Life::Pending | Life::Returned(_) => (None, Some(self.why_not_started(item, header))),
+            Life::DoneBefore(became) => {
+                let run = api.unwrap_or_default();
+                (None, Some(format!("it {} run {run}", words::before(became))))
+            }
             Life::Sent => (None, Some(format!("sent in batch {batch}, its answer is still awaited"))),
             Life::Accepted => (None, Some(format!("accepted in batch {batch}, not settled yet"))),
             Life::Rejected(_) => (api, Some(format!("the API refused batch {batch}; it was not carried out"))),
@@ -388,32 +392,6 @@ impl State {
             }
             _ => stopped,
         }
-    }
-}
-
-fn outcome_of(life: Life) -> Outcome {
-    match life {
-        Life::Pending | Life::Returned(_) => Outcome::NotStarted,
-        Life::Sent | Life::Accepted => Outcome::Open,
-        Life::Rejected(_) => Outcome::Rejected,
-        Life::Unanswered => Outcome::Unknown,
-        Life::Settled(Settled::Succeeded) => Outcome::Succeeded,
-        Life::Settled(Settled::Failed) => Outcome::Failed,
-        Life::Settled(Settled::StillQueued) => Outcome::StillQueued,
-        Life::Settled(Settled::TimedOut) => Outcome::TimedOut,
-        Life::Settled(Settled::Unknown) => Outcome::Unknown,
-        Life::Settled(Settled::Unmatched) => Outcome::Unmatched,
-    }
-}
-
-fn settled_reason(outcome: Settled, status: Option<&str>, batch: u32) -> Option<String> {
-    match (outcome, status) {
-        (Settled::Succeeded | Settled::Failed, _) => None,
-        (Settled::StillQueued, _) => Some("the deadline passed while the API still called it pending".to_owned()),
-        (Settled::TimedOut, Some(_)) => Some("the deadline passed with a status word that no list has".to_owned()),
-        (Settled::TimedOut, None) => Some("the deadline passed without a status".to_owned()),
-        (Settled::Unknown, _) => Some(format!("sent in batch {batch}, and nothing readable says what became of it")),
-        (Settled::Unmatched, _) => Some(format!("accepted in batch {batch}, and no id can be told to be its own")),
     }
 }
 

@@ -28,7 +28,8 @@ impl<'a> Picked<'a> {
         let mut others = Vec::new();
         let summary = source.each_item(|row, _| {
             let Some(ending) = source.folded.endings.get(row.item as usize) else { return Ok(()) };
-            match words::NEEDS_PERSON.iter().position(|&outcome| outcome == ending.outcome) {
+            let open = words::NEEDS_PERSON.iter().position(|&outcome| outcome == ending.outcome);
+            match open.filter(|_| ending.resolution.is_none()) {
                 Some(rank) if urgent[rank].len() < limits.needs_person_max => urgent[rank].push((row, ending)),
                 None if others.len() < limits.others_max => others.push((row, ending)),
                 _ => {}
@@ -41,12 +42,12 @@ impl<'a> Picked<'a> {
 
     /// How many items that need a person are not shown.
     pub(super) fn needs_person_left_out(&self) -> u64 {
-        self.summary.totals.outcomes.sum(&words::NEEDS_PERSON) - self.needs_person.len() as u64
+        self.summary.totals.needs_person() - self.needs_person.len() as u64
     }
 
     /// How many other items are not shown.
     pub(super) fn others_left_out(&self) -> u64 {
-        let others = self.summary.items - self.summary.totals.outcomes.sum(&words::NEEDS_PERSON);
+        let others = self.summary.items - self.summary.totals.needs_person();
         others - self.others.len() as u64
     }
 }

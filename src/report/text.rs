@@ -60,7 +60,7 @@ impl Verdict {
     /// The worst that holds, in the order of the exit codes.
     pub(super) fn of(picked: &Picked<'_>) -> Self {
         let (summary, totals) = (&picked.summary, &picked.summary.totals);
-        let n = |outcome| u64::from(totals.outcomes.of(outcome));
+        let n = |outcome| u64::from(totals.judged.of(outcome));
         let items = count(summary.items, "item");
         let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
         let refused = summary.rows_without_item.refused;

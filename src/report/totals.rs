@@ -11,6 +11,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 pub struct Totals {
     /// Items by outcome.
     pub outcomes: Outcomes,
+    /// Items by outcome where what a person found counts as the outcome: success or failure.
+    pub judged: Outcomes,
+    /// Items that a person resolved.
+    pub resolved: u64,
     /// Acts whose intent was written: each may have been sent.
     pub posts: u64,
     /// Polls.
@@ -27,6 +31,13 @@ pub struct Totals {
     pub complete: bool,
     /// Whether the last process ended its work: neither still running nor killed.
     pub ended: bool,
+}
+
+impl Totals {
+    /// Items that a person must look at and has not resolved.
+    pub(super) fn needs_person(&self) -> u64 {
+        self.outcomes.sum(&super::words::NEEDS_PERSON) - self.resolved
+    }
 }
 
 /// Items by outcome; all outcomes are present.

@@ -24,6 +24,10 @@ pub(super) struct RunView<'a> {
     pub(super) ended: Option<String>,
     pub(super) tool_version: &'a str,
     pub(super) simulated: bool,
+    /// Who began it, as far as known.
+    pub(super) operator: Option<&'a str>,
+    /// The run of which it is a retry.
+    pub(super) retry_of: Option<&'a str>,
     pub(super) digest: &'a str,
     pub(super) complete: bool,
     pub(super) stopped: Option<StopReason>,
@@ -44,6 +48,8 @@ impl<'a> RunView<'a> {
             ended: totals.last.filter(|_| totals.ended).map(words::time),
             tool_version: &run.tool_version,
             simulated: run.simulated,
+            operator: run.operator.as_deref(),
+            retry_of: run.retry_of.as_deref(),
             digest: &header.digest,
             complete: totals.complete,
             stopped: totals.stopped,
@@ -103,6 +109,10 @@ pub(super) struct ItemView<'a, A> {
     pub(super) status: Option<&'a str>,
     pub(super) status_message: Option<&'a str>,
     pub(super) batch: Option<u32>,
+    /// What a person found out.
+    pub(super) resolution: Option<&'static str>,
+    /// How, and by whom.
+    pub(super) resolution_note: Option<&'a str>,
     pub(super) attributes: A,
 }
 
@@ -136,6 +146,8 @@ impl<'a, A> ItemView<'a, A> {
             status: ending.status.as_deref(),
             status_message: ending.status_message.as_deref(),
             batch: ending.batch.map(|batch| batch.0),
+            resolution: ending.resolution.as_ref().map(|resolution| words::finding(resolution.finding)),
+            resolution_note: ending.resolution.as_ref().map(|resolution| resolution.note.as_str()),
             attributes,
         })
     }
@@ -144,8 +156,10 @@ impl<'a, A> ItemView<'a, A> {
     pub(super) fn because(&self) -> String {
         let api = [self.status, self.status_message];
         let api: Vec<&str> = api.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-        let parts: Vec<String> = self.reason.map(str::to_owned).into_iter().chain(Some(api.join(": "))).collect();
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+        let found =
+            self.resolution.map(|found| format!("resolved as {found}: {}", self.resolution_note.unwrap_or_default()));
+        let parts = self.reason.map(str::to_owned).into_iter().chain(Some(api.join(": "))).chain(found);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
     }
 }
 

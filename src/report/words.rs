@@ -3,7 +3,7 @@
 //! It formats; it knows nothing of items and escapes nothing: see [`super::inert`].
 
 use crate::engine::Outcome;
-use crate::engine::fact::{Moment, NotCarriedOut, PairedBy, StopReason};
+use crate::engine::fact::{Before, Finding, Moment, NotCarriedOut, PairedBy, StopReason};
 use crate::tenant::show_duration;
 use std::time::Duration;
 
@@ -80,6 +80,30 @@ pub(super) fn paired_by(by: PairedBy) -> &'static str {
     }
 }
 
+/// What became of an item in an earlier run, for the middle of a sentence.
+pub(super) fn before(became: Before) -> &'static str {
+    match became {
+        Before::Succeeded => "succeeded in",
+        Before::CarriedOut => "was found to be carried out by",
+        Before::Open => "was sent and is still open in",
+        Before::StillQueued => "is still queued in",
+        Before::TimedOut => "timed out in",
+        Before::Unknown => "is unknown in",
+        Before::Unmatched => "is unmatched in",
+        Before::Planned => "is in the plan of the running",
+    }
+}
+
+/// What a person found, as the JSON report writes it.
+pub fn finding(of: Finding) -> &'static str {
+    match of {
+        Finding::CarriedOut => "carried_out",
+        Finding::NotCarriedOut => "not_carried_out",
+        Finding::Succeeded => "succeeded",
+        Finding::Failed => "failed",
+    }
+}
+
 /// Why no further act was sent, for the middle of a sentence.
 pub(super) fn stop_reason(why: StopReason) -> &'static str {
     match why {
@@ -89,6 +113,7 @@ pub(super) fn stop_reason(why: StopReason) -> &'static str {
         StopReason::WrongPlace => "the API is not where the tenant says",
         StopReason::SignIn => "sign-in failed",
         StopReason::Unanswered => "several acts in a row were left without an answer",
+        StopReason::Held => "an item is unknown, and no further act of its action is sent until a person has looked",
     }
 }
 

@@ -1,12 +1,12 @@
 //! A plan, a simulator and a store, with one check of what must hold between them.
 
 use super::super::*;
-use crate::api::{InProcess, TokenSource};
+use crate::api::{Api, InProcess, TokenSource};
 use crate::engine::fact::{ItemId, Settled};
 use crate::engine::items::ItemShape;
 use crate::events::{Event, RowPlace};
 use crate::journal::MemoryStore;
-use crate::plan::{Plan, PlannedItem, PlannedStep, PlannedTenant};
+use crate::plan::{OnUnknown, Plan, PlannedItem, PlannedStep, PlannedTenant};
 use crate::simulator::{Broken, Fate, Options, Simulator};
 use crate::tenant::EventType;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -78,7 +78,7 @@ impl World {
         open.into_values().flatten().collect()
     }
 
-    pub(super) fn driver(&mut self) -> Driver<MemoryStore> {
+    pub(super) fn driver(&mut self) -> Driver<MemoryStore, Api> {
         let header = Arc::new(self.header.clone());
         let facts = self.facts();
         let mut engine = Engine::new(RUN, &header, self.shapes(), self.spent());
@@ -92,7 +92,8 @@ impl World {
         let token = TokenSource::Given("a-token-of-the-test".into());
         let api = Api::new(&header.tenant, token, transport).expect("the simulator's URL is one");
         let clock = RunClock::starting_at(Moment(START.0 + self.elapsed().as_millis() as u64).max(engine.now()));
-        Driver { run: RUN.to_owned(), header, engine, head: store.head(), store, api: Arc::new(api), clock }
+        let (head, beginning) = (store.head(), Beginning::default());
+        Driver { run: RUN.to_owned(), header, engine, head, store, api: Arc::new(api), clock, beginning }
     }
 
     /// What earlier processes may have spent of the budget, as late as it can be.
@@ -233,6 +234,8 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         name: action.to_owned(),
         action: tenant.actions.iter().find(|known| known.name == action).expect("a known action").clone(),
         filter: None,
+        on_unknown: OnUnknown::Continue,
+        inverse_id: None,
     };
     PlanHeader {
         playbook: "test".into(),
@@ -242,6 +245,8 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         limits: tenant.limits.clone(),
         polling: tenant.polling.clone(),
         statuses: tenant.statuses.clone(),
+        dedupe_window: crate::playbook::DEDUPE_WINDOW,
+        overlap: crate::plan::Overlap::Forbid,
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),

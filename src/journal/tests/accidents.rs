@@ -281,7 +281,10 @@ fn an_append_that_expects_another_head_or_finds_one_is_refused() {
     // Whoever got past the lock is found by the head in the database.
     let mut run = resume(state.path(), Some("a")).unwrap().run;
     Connection::open(database(state.path())).unwrap().execute_batch("UPDATE heads SET sequence = 2").unwrap();
-    assert_eq!(text(run.append(run.head(), &[at(1, What::Resumed)], None), state.path()), taken);
+    assert_eq!(
+        text(run.append(run.head(), &[at(1, What::Resumed { by: None, only_polls: false })], None), state.path()),
+        taken
+    );
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn a_finished_run_can_be_taken_up_again_by_name_and_is_unfinished_then() {
     append_all(&mut begin(state.path(), "newer", 2), &complete());
     assert!(!head_file(state.path()).exists());
     let mut run = resume(state.path(), Some("contain")).unwrap().run;
-    run.append(run.head(), &[at(2, What::Resumed)], None).unwrap();
+    run.append(run.head(), &[at(2, What::Resumed { by: None, only_polls: false })], None).unwrap();
     drop(run);
     assert_eq!(resume(state.path(), None).unwrap().meta.id, "contain-0612-7f3");
     fs::remove_file(head_file(state.path())).unwrap();
@@ -305,7 +308,7 @@ fn a_folder_that_was_written_on_another_machine_is_told() {
     Connection::open(database(state.path())).unwrap().execute_batch("UPDATE heads SET host = 'elsewhere'").unwrap();
     let mut resumed = resume(state.path(), None).unwrap();
     assert_eq!(resumed.other_host.as_deref(), Some("elsewhere"));
-    resumed.run.append(resumed.head, &[at(9000, What::Resumed)], None).unwrap();
+    resumed.run.append(resumed.head, &[at(9000, What::Resumed { by: None, only_polls: false })], None).unwrap();
     drop(resumed);
     assert_eq!(resume(state.path(), None).unwrap().other_host, None);
 }

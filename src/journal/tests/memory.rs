@@ -28,12 +28,12 @@ fn it_fails_where_it_is_told_to_and_goes_on_from_what_was_durable() {
         store.fail_at(2, when);
         let charge = Charge { at: Moment(1), calls: 3 };
         let head = store.append(store.head(), &[at(0, What::Started)], Some(charge)).unwrap();
-        let failed = store.append(head, &[at(1, What::Resumed)], Some(charge));
+        let failed = store.append(head, &[at(1, What::Resumed { by: None, only_polls: false })], Some(charge));
         assert!(matches!(failed, Err(StoreError::Io { .. })));
         assert!(matches!(store.append(store.head(), &[], None), Err(StoreError::TakenOver(_))));
         let mut next = store.take_over();
         assert_eq!((next.facts().unwrap().len(), next.charges().len(), next.appends()), (durable, durable, 2));
-        next.append(next.head(), &[at(2, What::Resumed)], None).unwrap();
+        next.append(next.head(), &[at(2, What::Resumed { by: None, only_polls: false })], None).unwrap();
     }
 }
 

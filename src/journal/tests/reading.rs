@@ -83,7 +83,7 @@ fn a_reader_and_the_writer_do_not_wait_for_each_other() {
     let mut seen = 0;
     let reached = reader.for_each_fact(|_| {
         seen += 1;
-        run.append(run.head(), &[at(3000, What::Resumed)], None).map(drop)
+        run.append(run.head(), &[at(3000, What::Resumed { by: None, only_polls: false })], None).map(drop)
     });
     // What was added while it read belongs to the next reading.
     assert_eq!((seen, reached.unwrap().sequence, run.head().sequence), (12, 12, 24));

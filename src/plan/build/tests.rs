@@ -63,6 +63,7 @@ fn playbook() -> Playbook {
         ],
         limits: LimitsPatch::default(),
         polling: PollingPatch::default(),
+        caution: crate::playbook::Caution::default(),
         reports: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Each case is a list of facts over a plan of four items: steps `kill` and `quarantine` on targets 0 and 1.
 
 use super::*;
+use crate::engine::fact::NotCarriedOut;
 use crate::engine::fact::{Moment, StopReason};
 use crate::report::tests::header;
 use crate::tenant::EventType;
@@ -95,8 +96,12 @@ fn an_item_without_facts_is_not_started_and_says_why() {
 
 #[test]
 fn a_resumed_run_forgets_why_it_stopped() {
-    let facts =
-        vec![What::Started, What::Stopping { why: StopReason::Signal }, What::Ended { complete: false }, What::Resumed];
+    let facts = vec![
+        What::Started,
+        What::Stopping { why: StopReason::Signal },
+        What::Ended { complete: false },
+        What::Resumed { by: None, only_polls: false },
+    ];
     first(facts.clone(), "not_started | - | - | - | - | the run has not reached it");
     let totals = run(facts).expect("fits").totals;
     assert_eq!((totals.stopped, totals.complete, totals.ended), (None, false, false));
@@ -132,7 +137,7 @@ fn answers_other_than_acceptance() {
         vec![submitting(1, &[0]), rejected],
         "rejected | HTTP 400 | bad event | - | - | the API refused batch 1; it was not carried out",
     );
-    let unanswered = What::Unanswered { batch: BatchId(1), message: "reset".to_owned() };
+    let unanswered = What::Unanswered { batch: BatchId(1), message: "reset".to_owned(), lost: false };
     first(
         vec![submitting(1, &[0]), unanswered],
         "unknown | - | - | - | - | sent in batch 1, no readable answer came: reset",
@@ -208,7 +213,7 @@ fn only_open_still_queued_and_timed_out_are_replaced() {
         let all = run(vec![submitting(1, &[0]), accepted(1, &["A"]), before.clone(), later.clone()]).expect("fits");
         assert_eq!(all.endings[0].status.as_deref() == Some("success"), replaced, "{before:?}");
     }
-    let unanswered = What::Unanswered { batch: BatchId(1), message: String::new() };
+    let unanswered = What::Unanswered { batch: BatchId(1), message: String::new(), lost: false };
     let late = settled(0, Settled::Failed, None, Some("failed"), None);
     first(
         vec![submitting(1, &[0]), unanswered, late],
@@ -297,12 +302,12 @@ fn any_fact() -> impl Strategy<Value = What> {
     let of = || (0..4_u32, 0..3_u16).prop_map(|(batch, index)| of(batch, index));
     let outcome = proptest::sample::select(vec![Settled::Succeeded, Settled::StillQueued, Settled::Unmatched]);
     prop_oneof![
-        Just(What::Resumed),
+        Just(What::Resumed { by: None, only_polls: false }),
         (batch(), proptest::collection::vec(item(), 0..3))
             .prop_map(|(batch, items)| { What::Submitting { batch, step: 0, event_type: EventType::File, items } }),
         (batch(), 0..3_usize).prop_map(|(batch, ids)| What::Accepted { batch, ids: vec!["A".to_owned(); ids] }),
         batch().prop_map(|batch| What::Returned { batch, why: NotCarriedOut::NotSent, message: String::new() }),
-        batch().prop_map(|batch| What::Unanswered { batch, message: String::new() }),
+        batch().prop_map(|batch| What::Unanswered { batch, message: String::new(), lost: false }),
         of().prop_map(|of| seen(of, "queued")),
         (of(), item()).prop_map(|(of, item)| paired(of, item.0)),
         (item(), outcome).prop_map(|(item, outcome)| settled(item.0, outcome, None, None, None)),

@@ -3,7 +3,7 @@
 use crate::engine::Outcome;
 use crate::engine::fact::{BatchId, Fact, ItemId, Moment, PairedBy, RemediationRef, Settled, StopReason, What};
 use crate::events::{Event, RowPlace};
-use crate::plan::{ItemRow, PlanHeader, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem};
+use crate::plan::{ItemRow, OnUnknown, PlanHeader, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem};
 use crate::playbook::ReportFormat;
 use crate::report::{Folded, Outcomes, ReportError, Source, Visitor, fold, write};
 use crate::run::RunMeta;
@@ -32,6 +32,8 @@ pub(in crate::report) fn header() -> PlanHeader {
         limits: Limits { requests: None, ..Limits::default() },
         polling: Polling { deadline: Duration::from_secs(3_600), ..Polling::default() },
         statuses: Statuses { succeeded: vec![], failed: vec![], pending: vec![] },
+        dedupe_window: crate::playbook::DEDUPE_WINDOW,
+        overlap: crate::plan::Overlap::Forbid,
         sources: vec!["hits.csv".to_owned(), "more.json".to_owned()],
         rows: 12,
         reports: vec![PlannedReport { format: "csv".to_owned(), path: "out/{{ run.id }}.csv".to_owned() }],
@@ -41,7 +43,7 @@ pub(in crate::report) fn header() -> PlanHeader {
 
 fn step(name: &str, action: &str, id: i64) -> PlannedStep {
     let action = Action::plain(action, id, EventType::File);
-    PlannedStep { name: name.to_owned(), action, filter: None }
+    PlannedStep { name: name.to_owned(), action, filter: None, on_unknown: OnUnknown::Stop, inverse_id: None }
 }
 
 pub(in crate::report) fn run_meta() -> RunMeta {
@@ -52,6 +54,8 @@ pub(in crate::report) fn run_meta() -> RunMeta {
         created: Moment(START),
         tool_version: "0.1.0".to_owned(),
         simulated: false,
+        operator: None,
+        retry_of: None,
     }
 }
 
@@ -141,7 +145,7 @@ fn facts() -> Vec<What> {
         What::Paired { of: of(4, 0), item: ItemId(7), by: PairedBy::Agent },
         settled(9, Settled::Unmatched, None, "", ""),
         submitting(5, 0, &[8]),
-        What::Unanswered { batch: BatchId(5), message: "connection reset".to_owned() },
+        What::Unanswered { batch: BatchId(5), message: "connection reset".to_owned(), lost: false },
         settled(5, Settled::StillQueued, Some(of(1, 2)), "queued", ""),
         settled(6, Settled::TimedOut, Some(of(1, 3)), "=odd", "-"),
         What::Tallied { gets: 40, throttled: 3 },
@@ -203,7 +207,7 @@ impl Fixture {
     pub(in crate::report) fn recount(&mut self) {
         let mut outcomes = Outcomes::default();
         self.folded.endings.iter().for_each(|ending| outcomes.add(ending.outcome));
-        self.folded.totals.outcomes = outcomes;
+        (self.folded.totals.outcomes, self.folded.totals.judged) = (outcomes, outcomes);
     }
 
     pub(in crate::report) fn with<T>(&self, work: impl FnOnce(&Source<'_>) -> T) -> T {
