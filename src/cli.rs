@@ -3,12 +3,16 @@
 mod args;
 mod values;
 
-pub use args::{ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, TenantArg};
+mod later;
+
+pub use args::{ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg};
+pub use later::{Found, Resolving, Retrying};
 
 use crate::error::EXIT_CODES;
 use crate::playbook::ReportFormat;
-use args::StateArg;
+use args::{StateArg, TakingArgs};
 use clap::{Parser, Subcommand};
+use later::{ResolvingArgs, RetryingArgs};
 use std::path::PathBuf;
 use values::report_format;
 
@@ -66,6 +70,9 @@ enum TypedCommand {
         /// Run against the built-in simulator, in this process, with a tenant, limits and polling of its own
         #[arg(long, conflicts_with = "token_file")]
         simulate: bool,
+        /// Refuse to begin where the state folder knows of no earlier run of the tenant
+        #[arg(long)]
+        require_history: bool,
         #[command(flatten)]
         running: Running,
         #[command(flatten)]
@@ -76,6 +83,43 @@ enum TypedCommand {
         /// The run [default: the newest unfinished one]
         #[arg(value_name = "RUN")]
         run: Option<String>,
+        /// Let actions go on that an unknown item holds back; needs --reason
+        #[arg(long = "continue", requires = "reason")]
+        go_on: bool,
+        #[command(flatten)]
+        taking: TakingArgs,
+        #[command(flatten)]
+        running: Running,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Poll what is still open, and look once more at what was open at its deadline; it cannot act
+    Poll {
+        /// The run [default: every run that has something to poll]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        #[command(flatten)]
+        taking: TakingArgs,
+        #[command(flatten)]
+        running: Running,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Write down what a person found out about items that are unknown, unmatched or timed out
+    Resolve {
+        #[command(flatten)]
+        resolving: ResolvingArgs,
+        #[command(flatten)]
+        taking: TakingArgs,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Plan and carry out items of a run again, as a new run that is linked to it
+    Retry {
+        #[command(flatten)]
+        retrying: RetryingArgs,
+        #[command(flatten)]
+        taking: TakingArgs,
         #[command(flatten)]
         running: Running,
         #[command(flatten)]
@@ -91,9 +135,12 @@ enum TypedCommand {
     },
     /// Show how a run stands
     Show {
-        /// The run [default: the newest]
+        /// The run [default: the newest; with --needs-me: all]
         #[arg(value_name = "RUN")]
         run: Option<String>,
+        /// List what a person must look at, each with the command that goes on
+        #[arg(long)]
+        needs_me: bool,
         #[command(flatten)]
         state: StateArg,
     },
@@ -136,10 +183,13 @@ enum TypedCommand {
 pub enum Command {
     Check { files: Vec<PathBuf>, tenant: Option<PathBuf> },
     Plan { selection: Selection, format: PlanFormat, simulate: bool },
-    Run { selection: Selection, yes: bool, simulate: bool, running: Running, state: PathBuf },
-    Resume { run: Option<String>, running: Running, state: PathBuf },
+    Run { selection: Selection, yes: bool, simulate: bool, require_history: bool, running: Running, state: PathBuf },
+    Resume { run: Option<String>, taking: Taking, go_on: Option<String>, running: Running, state: PathBuf },
+    Poll { run: Option<String>, taking: Taking, running: Running, state: PathBuf },
+    Resolve { resolving: Resolving, taking: Taking, state: PathBuf },
+    Retry { retrying: Retrying, taking: Taking, running: Running, state: PathBuf },
     Runs { format: ListFormat, state: PathBuf },
-    Show { run: Option<String>, state: PathBuf },
+    Show { run: Option<String>, needs_me: bool, state: PathBuf },
     Report { run: Option<String>, format: ReportFormat, output: Option<PathBuf>, state: PathBuf },
     Simulate(Box<SimulateArgs>),
     Init { folder: PathBuf },
@@ -155,14 +205,39 @@ impl Typed {
             TypedCommand::Run { selection, dry_run: true, simulate, .. } => {
                 Command::Plan { selection, format: PlanFormat::Text, simulate }
             }
-            TypedCommand::Run { selection, yes, simulate, running, state, .. } => {
-                Command::Run { selection, yes, simulate, running: running.complete(), state: state.folder()? }
+            TypedCommand::Run { selection, yes, simulate, require_history, running, state, .. } => {
+                let (running, state) = (running.complete(), state.folder()?);
+                Command::Run { selection, yes, simulate, require_history, running, state }
             }
-            TypedCommand::Resume { run, running, state } => {
-                Command::Resume { run, running: running.complete(), state: state.folder()? }
+            TypedCommand::Resume { run, go_on, taking, running, state } => {
+                let go_on_because = taking.reason.clone().filter(|_| go_on);
+                let taking = taking.taking(go_on)?;
+                let running = running.complete();
+                Command::Resume { run, taking, go_on: go_on_because, running, state: state.folder()? }
+            }
+            TypedCommand::Poll { run, taking, running, state } => Command::Poll {
+                run,
+                taking: taking.taking(false)?,
+                running: running.complete(),
+                state: state.folder()?,
+            },
+            TypedCommand::Resolve { resolving, taking, state } => Command::Resolve {
+                resolving: resolving.resolving()?,
+                taking: taking.taking(false)?,
+                state: state.folder()?,
+            },
+            TypedCommand::Retry { retrying, taking, running, state } => {
+                let reason = taking.reason.clone();
+                let retrying = retrying.retrying(reason)?;
+                Command::Retry {
+                    taking: taking.taking(retrying.permit.is_some())?,
+                    retrying,
+                    running: running.complete(),
+                    state: state.folder()?,
+                }
             }
             TypedCommand::Runs { format, state } => Command::Runs { format, state: state.folder()? },
-            TypedCommand::Show { run, state } => Command::Show { run, state: state.folder()? },
+            TypedCommand::Show { run, needs_me, state } => Command::Show { run, needs_me, state: state.folder()? },
             TypedCommand::Report { run, format, template, output, state } => {
                 let format = format.or_else(|| template.map(ReportFormat::Template));
                 let format = format.ok_or_else(|| "give --format or --template".to_owned())?;

@@ -6,17 +6,21 @@ mod excerpts;
 pub mod init;
 pub mod inputs;
 pub mod plan;
+pub mod poll;
 pub mod progress;
 pub mod report;
 pub mod report_paths;
+pub mod resolve;
 pub mod resume;
+pub mod retry;
 pub mod run;
 pub mod runs;
 pub mod schema;
-
 pub mod show;
 pub mod simulate;
 pub mod standing;
+pub mod taken;
+pub mod unresolved;
 
 use crate::cli::Command;
 use crate::error::{ExitCode, Failure};
@@ -27,12 +31,20 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { files, tenant } => check::execute(&files, tenant.as_deref()),
         Command::Plan { selection, format, simulate } => plan::execute(&selection, format, simulate),
-        Command::Run { selection, yes, simulate, running, state } => {
-            run::execute(&run::Order { selection, yes, simulate, running, state })
+        Command::Run { selection, yes, simulate, require_history, running, state } => {
+            run::execute(&run::Order { selection, yes, simulate, require_history, running, state })
         }
-        Command::Resume { run, running, state } => resume::execute(run.as_deref(), &running, &state),
+        Command::Resume { run, taking, go_on, running, state } => {
+            resume::execute(&resume::Order { run, taking, go_on, running, state })
+        }
+        Command::Poll { run, taking, running, state } => poll::execute(run.as_deref(), &taking, &running, &state),
+        Command::Resolve { resolving, taking, state } => resolve::execute(&resolving, &taking, &state),
+        Command::Retry { retrying, taking, running, state } => {
+            retry::execute(&retry::Order { retrying, taking, running, state })
+        }
         Command::Runs { format, state } => runs::execute(format, &state),
-        Command::Show { run, state } => show::execute(run.as_deref(), &state),
+        Command::Show { run, needs_me: true, state } => unresolved::execute(run.as_deref(), &state),
+        Command::Show { run, needs_me: false, state } => show::execute(run.as_deref(), &state),
         Command::Report { run, format, output, state } => {
             report::execute(run.as_deref(), &format, output.as_deref(), &state)
         }

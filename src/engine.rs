@@ -67,6 +67,8 @@ pub struct Beginning {
     pub done_before: Vec<DoneBefore>,
     /// Items that may be sent although earlier runs may have carried them out, and why.
     pub permitted: Option<(Vec<ItemId>, String)>,
+    /// Why a journal that another machine wrote last is taken over, when it is.
+    pub adopted: Option<String>,
     /// Why acting goes on although items are unknown, when a person says so.
     pub continued: Option<String>,
 }
@@ -176,11 +178,14 @@ impl Engine {
     }
 
     fn begin(&mut self, beginning: Beginning, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        let Beginning { by, only_polls, done_before, permitted, continued } = beginning;
+        let Beginning { by, only_polls, adopted, done_before, permitted, continued } = beginning;
         if self.started {
             self.note(record, What::Resumed { by: by.clone(), only_polls })?;
         } else {
             self.note(record, What::Started)?;
+        }
+        if let Some(reason) = adopted {
+            self.note(record, What::Adopted { by: by.clone(), reason })?;
         }
         if let Some((items, reason)) = permitted {
             self.note(record, What::Permitted { items, by: by.clone(), reason })?;

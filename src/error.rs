@@ -107,6 +107,13 @@ impl Failure {
     }
 }
 
+/// The graver of two codes, as the published order has it.
+pub fn worst(one: ExitCode, other: ExitCode) -> ExitCode {
+    use ExitCode::*;
+    let order = [Store, Bug, Unclear, Stopped, Unreachable, SomeFailed, StillQueued];
+    order.into_iter().find(|code| *code == one || *code == other).unwrap_or(one)
+}
+
 /// What of a run decides its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunVerdict {

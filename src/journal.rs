@@ -94,6 +94,18 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// Another machine wrote to a run last: its journal may be a copy of one that is still in use.
+    #[error(
+        "run {run} was last written on another machine ({host}), where it may still go on\n\
+         help: two copies of a journal know nothing of each other's acts; when the other one is surely at rest, give \
+         --adopt --reason TEXT"
+    )]
+    OtherHost {
+        /// The run.
+        run: String,
+        /// The other machine.
+        host: String,
+    },
     /// No such run: `run "contain-0612-7f3"`, `unfinished run`, `run`.
     #[error("there is no {0} in this state folder")]
     NoRun(String),

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod forecast;
 mod problems;
 mod repeats;
+mod retry;
 mod select;
 mod settings;
 pub mod show;
@@ -18,6 +19,7 @@ mod steps;
 pub use crate::playbook::{OnUnknown, Overlap};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
+pub use retry::retry;
 
 use crate::events::Event;
 use crate::tenant::{Action, ApiVersion, Auth, Limits, Polling, Statuses};

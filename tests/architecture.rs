@@ -28,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // It stands for a server: what it shares with the client is the vendor's documents and the tenant's words.
     ("simulator", &["inert", "tenant"]),
     ("error", &["inert", "problem", "engine", "journal", "api", "driver", "report"]),
-    ("cli", &["tenant", "playbook", "report", "error"]),
+    ("cli", &["tenant", "playbook", "engine", "report", "error"]),
     ("commands", &EVERYTHING),
     ("main", &["error", "cli", "commands"]),
 ];

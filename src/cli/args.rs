@@ -1,6 +1,6 @@
 //! Groups of arguments that several commands share.
 
-use super::values::{default_operator, default_state_dir, duration, operator, pair, percent, rate, report};
+use super::values::{default_operator, default_state_dir, duration, operator, pair, percent, rate, reason, report};
 use crate::playbook::ReportFormat;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -18,6 +18,42 @@ pub struct TenantArg {
     /// The tenant file [default: `tenants/NAME.yaml` beside the playbook or above it, NAME being what it says]
     #[arg(long, value_name = "FILE", env = "QUELL_TENANT")]
     pub tenant: Option<PathBuf>,
+}
+
+/// How a run is taken up again, as it was typed.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TakingArgs {
+    /// A tenant file that must still say what the run was planned with: name, base URL, API version, user
+    #[arg(long, value_name = "FILE", env = "QUELL_TENANT")]
+    tenant: Option<PathBuf>,
+    /// Take over a journal that another machine wrote last; needs --reason
+    #[arg(long, requires = "reason")]
+    adopt: bool,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(super) reason: Option<String>,
+}
+
+/// How a run is taken up again.
+#[derive(Debug, Clone)]
+pub struct Taking {
+    /// A tenant file that must still say what the run was planned with.
+    pub tenant: Option<PathBuf>,
+    /// Why a journal that another machine wrote last is taken over.
+    pub adopt: Option<String>,
+}
+
+impl TakingArgs {
+    /// `used` says whether something else needs the reason.
+    pub(super) fn taking(self, used: bool) -> Result<Taking, String> {
+        if self.reason.is_some() && !self.adopt && !used {
+            return Err(
+                "--reason says why something is done that is not done otherwise; nothing of that kind was asked for"
+                    .to_owned(),
+            );
+        }
+        Ok(Taking { tenant: self.tenant, adopt: self.reason.filter(|_| self.adopt) })
+    }
 }
 
 /// What to work on.

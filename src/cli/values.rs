@@ -58,6 +58,20 @@ pub(super) fn operator(text: &str) -> Result<String, String> {
     }
 }
 
+/// The longest reason or note, in characters.
+const REASON_CHARS_MAX: usize = 1000;
+
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a reason is not empty".to_owned()),
+        text if text.chars().any(char::is_control) => Err("a reason is one line without control characters".to_owned()),
+        text if text.chars().count() > REASON_CHARS_MAX => {
+            Err(format!("a reason has at most {REASON_CHARS_MAX} characters"))
+        }
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// Who is at it when nobody says so: the user of the CI job, else of this machine.
 pub(super) fn default_operator() -> Option<String> {
     let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];

@@ -365,6 +365,12 @@ pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
     Some(tenant)
 }
 
+/// A tenant file on its own.
+pub fn tenant_of(file: &Path) -> Result<Tenant, Failure> {
+    let mut problems = Vec::new();
+    read_tenant(file, &mut problems).ok_or(Failure::Problems(problems))
+}
+
 /// `tenants/NAME.yaml` beside the playbook or in a folder above it, up to the repository's root; outside of a
 /// repository no further than the folder above.
 pub fn search_tenant(playbook: &Path, name: &str) -> Option<PathBuf> {

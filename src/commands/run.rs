@@ -6,7 +6,7 @@ use super::{inputs, report_paths, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
-use crate::engine::fact::{Moment, StopReason};
+use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure};
@@ -17,7 +17,7 @@ use crate::run::RunMeta;
 use crate::simulator::Simulator;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -31,6 +31,8 @@ pub struct Order {
     pub simulate: bool,
     /// How to work.
     pub running: Running,
+    /// Whether a state folder without history is refused.
+    pub require_history: bool,
     /// The state folder.
     pub state: PathBuf,
 }
@@ -47,14 +49,36 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
-    if order.yes {
-        announce(&order.running, "planned", &show::text(&prepared.plan), facts_of(&prepared.plan));
-    } else {
-        // Whoever is asked has to see what for, however quiet it is to be.
-        tell(&show::text(&prepared.plan));
+    show_plan(&prepared.plan, order.yes, &order.running);
+    if !order.yes {
         ask(&prepared.plan)?;
     }
-    runtime.block_on(carry_out(prepared, order))
+    let Order { running, state, require_history, .. } = order;
+    let going = Going { running, state, retry_of: None, permitted: None, require_history: *require_history };
+    runtime.block_on(carry_out(prepared, going))
+}
+
+/// Shows what will be done. Whoever is asked has to see what for, however quiet it is to be.
+pub fn show_plan(plan: &Plan, yes: bool, running: &Running) {
+    if yes {
+        announce(running, "planned", &show::text(plan), facts_of(plan));
+    } else {
+        tell(&show::text(plan));
+    }
+}
+
+/// How a new run is carried out.
+pub struct Going<'a> {
+    /// How to work.
+    pub running: &'a Running,
+    /// The state folder.
+    pub state: &'a Path,
+    /// The run of which it is a retry.
+    pub retry_of: Option<String>,
+    /// Items that may be sent although they may have been carried out, and why.
+    pub permitted: Option<(Vec<ItemId>, String)>,
+    /// Whether a state folder without history is refused.
+    pub require_history: bool,
 }
 
 /// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
@@ -77,15 +101,17 @@ fn survive_file_size_limit() -> Result<(), Failure> {
     signal(kind).map(drop).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")))
 }
 
-async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode, Failure> {
+/// Carries a plan out as a new run.
+pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let api = connect(&plan.header, simulator.as_ref(), &order.running)?;
+    let Going { running, state, retry_of, permitted, require_history } = going;
+    let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.
         api.check_token().await?;
     }
     let created = wall_clock();
-    let journal = Journal::open(&order.state, &plan.header.tenant.name)?;
+    let journal = Journal::open(state, &plan.header.tenant.name)?;
     let spent = spent_until(created, &plan.header, &journal)?;
     let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();
     let day = today.to_zoned(jiff::tz::TimeZone::system()).date();
@@ -97,21 +123,21 @@ async fn carry_out(prepared: inputs::Prepared, order: &Order) -> Result<ExitCode
         created,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         simulated: simulator.is_some(),
-        operator: order.running.operator.clone(),
-        retry_of: None,
+        operator: running.operator.clone(),
+        retry_of,
     };
     let store = journal.begin(&meta, &plan)?;
     let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
     let header = Arc::new(plan.header.clone());
     // From here on everything is in the journal; what is left of the plan would only take memory.
     drop(plan);
-    announce(&order.running, "started", &format!("run {id}"), json!({"run": id}));
+    announce(running, "started", &format!("run {id}"), json!({"run": id}));
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let beginning = Beginning { by: order.running.operator.clone(), ..Beginning::default() };
+    let beginning = Beginning { by: running.operator.clone(), permitted, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
-    drive(driver, &id, &order.running, &order.state).await
+    drive(driver, &id, running, state).await
 }
 
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.
@@ -293,7 +319,7 @@ fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
 }
 
 /// Asks on the terminal: who carries on types how many hosts are concerned.
-fn ask(plan: &Plan) -> Result<(), Failure> {
+pub fn ask(plan: &Plan) -> Result<(), Failure> {
     let targets = plan.items.iter().map(|item| item.target).max().map_or(0, |last| last + 1);
     if plan.items.is_empty() {
         return Ok(());

@@ -1,10 +1,12 @@
 //! How a run stands: read from the journal, folded, and written as reports. It takes no lock and changes nothing.
 
+use crate::engine::{Outcome, tag};
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::{RunReader, StoreError};
-use crate::plan::{PlannedReport, RowWithoutItem};
+use crate::plan::{ItemRow, PlanHeader, PlannedReport, RowWithoutItem};
 use crate::playbook::ReportFormat;
-use crate::report::{self, Colour, Folded, Folding, Outcomes, ReportError, RowsWithoutItem, Source, Visitor};
+use crate::report::{self, Colour, Ending, Folded, Folding, Outcomes, ReportError, RowsWithoutItem, Source, Visitor};
+use crate::run::RunMeta;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -44,6 +46,76 @@ impl Standing {
         let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, refused_rows, bug };
         let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.judged.of(outcome)));
         Ok(Self { reader, folded, rows_without_item, exit_code })
+    }
+
+    /// How a run stands, by its tenant and its whole name.
+    pub fn of_tenant(state: &Path, tenant: &str, run: &str) -> Result<Self, Failure> {
+        Self::of(RunReader::of_tenant(state, tenant, run)?, false)
+    }
+
+    /// What is known of the run.
+    pub fn meta(&self) -> &RunMeta {
+        self.reader.meta()
+    }
+
+    /// What holds for all its items.
+    pub fn header(&self) -> &PlanHeader {
+        self.reader.header()
+    }
+
+    /// What became of each item, in item order.
+    pub fn endings(&self) -> &[Ending] {
+        &self.folded.endings
+    }
+
+    /// Every item with its event, in item order.
+    pub fn rows(&self) -> Result<Vec<ItemRow>, Failure> {
+        let mut rows = Vec::with_capacity(self.folded.endings.len());
+        self.reader.for_each_item(|row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Items whose outcome is not for certain, or not final, and that no person has resolved, with their outcome.
+    pub fn unresolved(&self) -> impl Iterator<Item = (u32, Outcome)> + '_ {
+        let unsure = |of: Outcome| {
+            matches!(
+                of,
+                Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut | Outcome::Open | Outcome::StillQueued
+            )
+        };
+        (0..)
+            .zip(&self.folded.endings)
+            .filter(move |(_, ending)| ending.resolution.is_none() && unsure(ending.outcome))
+            .map(|(item, ending)| (item, ending.outcome))
+    }
+
+    /// One line for each of these items, in item order.
+    pub fn described(&self, items: impl Iterator<Item = u32>) -> Result<Vec<String>, Failure> {
+        let wanted: std::collections::BTreeSet<u32> = items.collect();
+        let mut lines = Vec::new();
+        self.reader.for_each_item(|row| {
+            if wanted.contains(&row.item) {
+                let ending = &self.folded.endings[row.item as usize];
+                let batch = ending.batch.map(|batch| format!(", tag {}", tag::tag(&self.meta().id, batch)));
+                let id = ending.remediation.as_ref().map(|remediation| format!(", remediation {}", remediation.id));
+                let step = &self.header().steps[usize::from(row.step)].name;
+                let event = &row.event;
+                let line = format!(
+                    "item {}: step {step}, agent {}, event {}{}{}",
+                    row.item,
+                    event.agent_id,
+                    event.event_id,
+                    batch.unwrap_or_default(),
+                    id.unwrap_or_default()
+                );
+                lines.push(report::inert::terminal(&line).into_owned());
+            }
+            Ok(())
+        })?;
+        Ok(lines)
     }
 
     /// The code that a command which carried out this run ends with.

@@ -60,6 +60,14 @@ pub enum What {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         only_polls: bool,
     },
+    /// The journal was last written on another machine, and an operator took it over.
+    Adopted {
+        /// Who, as far as known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// An earlier run carried these items out, or may have: this run does not send them.
     DoneBefore {
         /// The items.

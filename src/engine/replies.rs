@@ -263,7 +263,7 @@ impl Engine {
     }
 
     /// How a detail names this very item, if it does and contradicts it in nothing.
-    fn names(&self, item: ItemId, step: u16, named: Named) -> Option<PairedBy> {
+    pub(super) fn names(&self, item: ItemId, step: u16, named: Named) -> Option<PairedBy> {
         let (agent, unique) = self.items.fingerprints(item);
         let unique_named = named.unique.filter(|_| self.config.steps[usize::from(step)].compares_unique_id);
         let fits = named.agent.is_none_or(|named| named == agent) && unique_named.is_none_or(|named| named == unique);
@@ -396,7 +396,7 @@ fn refuse(refused: Option<u32>, token: u32) -> (Option<u32>, bool) {
 
 impl Config {
     /// What a detail names, as far as it tells the items of its batch apart.
-    fn named(&self, step: u16, batch: BatchId, detail: &Detail) -> Named {
+    pub(super) fn named(&self, step: u16, batch: BatchId, detail: &Detail) -> Named {
         let step = &self.steps[usize::from(step)];
         let print = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(fingerprint);
         let other_action = detail.action.as_deref().is_some_and(|action| !step.is_shown_as(action));

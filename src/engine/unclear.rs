@@ -1,8 +1,11 @@
 //! Items of which nobody knows for sure what became, what they hold back, and what a person finds out about them.
 
-use super::fact::{Fact, Finding, ItemId, Moment, RemediationRef, Settled, What};
+use super::call::Detail;
+use super::fact::{BatchId, Fact, Finding, ItemId, Moment, PairedBy, RemediationRef, Settled, What};
 use super::items::State;
 use super::state::{Engine, Illegal};
+use super::tag;
+use crate::tenant::Meaning;
 
 /// An item that ended without anybody knowing for sure how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,32 @@ impl Engine {
         (0..self.items.len() as u32)
             .map(ItemId)
             .filter(|item| matches!(self.items.state(*item), Some(State::Waiting | State::Ready)))
+    }
+
+    /// The unclear item whose remediation this detail is, proven by the tag of the item's own batch, its agent, and its
+    /// unique id where the action compares it: what a person may have copied from anywhere must prove itself.
+    pub fn proven_by(&self, detail: &Detail) -> Option<(ItemId, Settled)> {
+        let comments = detail.comments.as_deref().unwrap_or_default();
+        self.unclear().find(|(item, _)| {
+            let (step, batch) = (self.items.step(*item), self.items.batch(*item).unwrap_or_default());
+            let named = self.config.named(step, batch, detail);
+            let whole = if self.config.steps[usize::from(step)].compares_unique_id {
+                PairedBy::AgentAndUniqueId
+            } else {
+                PairedBy::Agent
+            };
+            comments.contains(&tag::tag(&self.config.run, batch)) && self.names(*item, step, named) == Some(whole)
+        })
+    }
+
+    /// What a status word means to this run.
+    pub fn meaning(&self, status: &str) -> Meaning {
+        self.config.statuses.meaning(status)
+    }
+
+    /// The last batch that an item was sent in.
+    pub fn batch_of(&self, item: ItemId) -> Option<BatchId> {
+        self.items.batch(item).filter(|batch| batch.0 > 0)
     }
 
     /// A person found out what became of items that are unknown, unmatched or timed out. The facts to append: nothing

@@ -23,6 +23,8 @@ pub struct Ending {
     pub batch: Option<BatchId>,
     /// What a person found out about it.
     pub resolution: Option<Arc<Resolution>>,
+    /// Whether it was skipped because an earlier run had done it for certain.
+    pub done_before: bool,
 }
 
 /// What a person found out about an item: it stands beside the outcome.
@@ -44,6 +46,12 @@ pub struct Remediation {
 }
 
 impl Ending {
+    /// Whether it is done, so that later steps may build on it: it succeeded, a person found that it was carried out, or
+    /// an earlier run had done it.
+    pub fn is_done(&self) -> bool {
+        self.done_before || self.judged() == Outcome::Succeeded
+    }
+
     /// Its outcome for the sum of the run: what a person found counts where one did.
     pub(super) fn judged(&self) -> Outcome {
         match self.resolution.as_ref().map(|resolution| resolution.finding) {

@@ -154,7 +154,7 @@ impl State {
             What::Started | What::Resumed { .. } => self.totals.stopped = None,
             What::DoneBefore { items, run, became } => self.done_before(&items, &run, became)?,
             What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
-            What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
+            What::Adopted { .. } | What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
             What::Resolved { items, finding, note, by, remediation, status } => {
                 let note = note_of(&note, by.as_deref(), remediation.as_deref(), status.as_deref());
                 self.resolved(&items, Resolution { finding, note })?;
@@ -336,8 +336,10 @@ impl State {
             (!id.is_empty()).then(|| Remediation { of, id: id.clone() })
         });
         let reason = reason.map(|text| self.texts.keep(&text));
+        let done_before = matches!(item.life, Life::DoneBefore(became) if became.is_done());
         let Item { by: paired_by, batch, resolution, .. } = item;
-        Ending { outcome, reason, remediation, paired_by, status, status_message: message, batch, resolution }
+        let status_message = message;
+        Ending { outcome, reason, remediation, paired_by, status, status_message, batch, resolution, done_before }
     }
 
     /// A word that was seen after an item settled for the time being is newer than the one it settled with.

@@ -235,7 +235,7 @@ fn a_clock_set_back_between_a_crash_and_its_resume_forgets_no_call() {
     drop(run);
     let journal = Journal::open(state.path(), TENANT).unwrap();
     let run = RunReader::of_tenant(state.path(), TENANT, "a").unwrap();
-    let spent = |wall| crate::commands::resume::spent_before(Moment(wall), &run, &journal).unwrap();
+    let spent = |wall| crate::commands::taken::spent_before(Moment(wall), &run, &journal).unwrap();
     // The run's clock stands at its last fact, and does not follow the wall back.
     assert_eq!(spent(start - DAY), [Moment(start + 1000); 2]);
     assert_eq!(spent(start + 5000), [Moment(start + 5000); 2]);

@@ -1,0 +1,59 @@
+//! `quell poll`: polls what is still open, and looks once more at what was open at its deadline.
+//!
+//! It cannot act: calls go through [`OnlyPolls`], which has no way to send an act, and the engine is told to start none.
+//! A token that may only read is enough.
+
+use super::progress::announce;
+use super::run::{connect, drive, runtime, wall_clock};
+use super::taken::Taken;
+use super::{report_paths, tell, unresolved};
+use crate::cli::{Running, Taking};
+use crate::driver::{Driver, OnlyPolls, RunClock};
+use crate::engine::{Beginning, Outcome};
+use crate::error::{ExitCode, Failure, worst};
+use crate::journal::RunReader;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a poll may still change.
+const OPEN: [Outcome; 3] = [Outcome::Open, Outcome::StillQueued, Outcome::TimedOut];
+
+/// Polls one run, or every run that has something to poll; the gravest of their codes.
+pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
+    report_paths::check(running, None, state)?;
+    let runs = match run {
+        Some(run) => {
+            let reader = RunReader::open(state, Some(run))?;
+            vec![(reader.meta().tenant.clone(), reader.meta().id.clone())]
+        }
+        None => unresolved::runs_with(state, &OPEN)?,
+    };
+    if runs.is_empty() {
+        tell("no run of this state folder has anything to poll");
+    }
+    if runs.len() > 1 && !running.reports.is_empty() {
+        return Err(Failure::Usage("--report: several runs have something to poll; name the run".to_owned()));
+    }
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let mut code = ExitCode::Fine;
+    for (tenant, id) in runs {
+        code = worst(code, runtime.block_on(poll(&tenant, &id, taking, running, state))?);
+    }
+    Ok(code)
+}
+
+async fn poll(tenant: &str, id: &str, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
+    let taken = Taken::up(state, tenant, id, taking)?;
+    let adopted = taken.adopted(taking);
+    let Taken { resumed, engine, simulator, .. } = taken;
+    let header = Arc::new(resumed.header);
+    let api = connect(&header, simulator.as_ref(), running)?;
+    api.check_token().await?;
+    announce(running, "polled", &format!("run {id} is polled; nothing is sent"), serde_json::json!({"run": id}));
+    let clock = RunClock::starting_at(wall_clock().max(engine.now()));
+    let (store, head, api) = (resumed.run, resumed.head, Arc::new(OnlyPolls(api)));
+    let beginning = Beginning { by: running.operator.clone(), only_polls: true, adopted, ..Beginning::default() };
+    let driver = Driver { run: id.to_owned(), header, engine, store, head, api, clock, beginning };
+    drive(driver, id, running, state).await
+}

@@ -1,0 +1,290 @@
+//! `quell resolve`: writes down what a person found out about items that are unknown, unmatched or timed out.
+//!
+//! A finding stands beside the outcome and changes nothing of it. Of remediation ids that were copied from a console
+//! nothing is believed: each is read, and its detail must name the very item and carry the tag of its batch.
+
+use super::run::{connect, runtime, wall_clock};
+use super::taken::Taken;
+use super::{say, tell, unresolved};
+use crate::api::Api;
+use crate::api::safe_id;
+use crate::cli::{Found, LogFormat, Resolving, Running, Taking};
+use crate::engine::call::{Detail, PollReply, ReplyBody};
+use crate::engine::fact::{BatchId, Fact, Finding, ItemId, Moment, Settled, What};
+use crate::engine::limiter::{Limiter, Opening};
+use crate::engine::{Engine, Outcome, Resolution};
+use crate::error::{ExitCode, Failure};
+use crate::inert;
+use crate::journal::{Charge, Head, RunReader, SqliteRun, Store};
+use crate::plan::PlanHeader;
+use crate::problem::{Place, Problem};
+use crate::report::words;
+use crate::tenant::{Action, Meaning};
+use crate::yaml;
+use std::path::Path;
+use std::time::Duration;
+
+/// What a person can resolve.
+const RESOLVABLE: [Outcome; 3] = [Outcome::Unknown, Outcome::Unmatched, Outcome::TimedOut];
+/// How often a read that a limit or the network kept from being answered is tried.
+const TRIES_MAX: u32 = 5;
+
+/// Writes the findings down.
+pub fn execute(resolving: &Resolving, taking: &Taking, state: &Path) -> Result<ExitCode, Failure> {
+    let (tenant, id) = choose(resolving.run.as_deref(), state)?;
+    let ids = match &resolving.found {
+        Found::Ids(file) => Some(ids_of(file)?),
+        Found::Items { .. } => None,
+    };
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let taken = Taken::up(state, &tenant, &id, taking)?;
+    let adopted = taken.adopted(taking);
+    let Taken { resumed, engine, simulator, spent } = taken;
+    let (store, head, header, by) = (resumed.run, resumed.head, resumed.header, resolving.operator.clone());
+    let limiter = Limiter::new(&header.limits, spent);
+    let mut desk = Desk { id, engine, store, head, header, by, limiter };
+    if let Some(reason) = adopted {
+        desk.adopt(reason)?;
+    }
+    match (&resolving.found, ids) {
+        (Found::Items { items, batch, finding, note }, _) => desk.by_word(items, *batch, *finding, note),
+        (Found::Ids(_), ids) => {
+            let running = only_reading(resolving);
+            let api = connect(&desk.header, simulator.as_ref(), &running)?;
+            runtime.block_on(async {
+                api.check_token().await?;
+                desk.by_ids(&api, &ids.unwrap_or_default()).await
+            })
+        }
+    }
+}
+
+/// The run that was named, or the newest that has something to resolve; with its tenant.
+fn choose(run: Option<&str>, state: &Path) -> Result<(String, String), Failure> {
+    if let Some(run) = run {
+        let reader = RunReader::open(state, Some(run))?;
+        return Ok((reader.meta().tenant.clone(), reader.meta().id.clone()));
+    }
+    let newest = unresolved::runs_with(state, &RESOLVABLE)?.pop();
+    newest.ok_or_else(|| Failure::Usage("no run of this state folder has anything to resolve".to_owned()))
+}
+
+fn only_reading(resolving: &Resolving) -> Running {
+    Running {
+        reports: Vec::new(),
+        token_file: resolving.token_file.clone(),
+        operator: resolving.operator.clone(),
+        quiet: true,
+        log: LogFormat::Human,
+    }
+}
+
+/// One id a line; empty lines and those that begin with `#` say nothing.
+fn ids_of(file: &Path) -> Result<Vec<(u32, String)>, Failure> {
+    let text = yaml::load(file).map_err(|problem| Failure::Problems(vec![problem]))?;
+    let lines = (1..).zip(text.lines()).map(|(number, line)| (number, line.trim()));
+    let mut problems = Vec::new();
+    let mut ids: Vec<(u32, String)> = Vec::new();
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        if safe_id(line) {
+            ids.push((number, line.to_owned()));
+            continue;
+        }
+        let place = Place { line: number, column: 1, ..Place::default() };
+        let shown = inert::shorten(&inert::terminal(line), 60).into_owned();
+        let problem = Problem::new(file.display().to_string(), place, format!("`{shown}` is no remediation id"));
+        problems.push(Problem { help: Some("one id a line, as the console shows it".to_owned()), ..problem });
+    }
+    match (problems.is_empty(), ids.is_empty()) {
+        (false, _) => Err(Failure::Problems(problems)),
+        (true, true) => Err(Failure::Usage(format!("{} holds no remediation id", file.display()))),
+        (true, false) => Ok(ids),
+    }
+}
+
+/// A run whose findings are written down.
+struct Desk {
+    id: String,
+    engine: Engine,
+    store: SqliteRun,
+    head: Head,
+    header: PlanHeader,
+    by: Option<String>,
+    limiter: Limiter,
+}
+
+impl Desk {
+    fn adopt(&mut self, reason: String) -> Result<(), Failure> {
+        let what = What::Adopted { by: self.by.clone(), reason };
+        let fact = Fact { at: self.now(), what };
+        self.engine.apply(&fact).map_err(|e| Failure::Bug(e.0))?;
+        self.append(&[fact])
+    }
+
+    /// What a person says.
+    fn by_word(
+        &mut self,
+        items: &[u32],
+        batch: Option<u32>,
+        finding: Finding,
+        note: &str,
+    ) -> Result<ExitCode, Failure> {
+        let unclear: Vec<(ItemId, Settled)> = self.resolvable().collect();
+        let wanted: Vec<ItemId> = match batch {
+            Some(batch) => {
+                let of_batch = |item: &ItemId| self.engine.batch_of(*item) == Some(BatchId(batch));
+                unclear.iter().map(|(item, _)| *item).filter(of_batch).collect()
+            }
+            None => items.iter().map(|item| ItemId(*item)).collect(),
+        };
+        if let Some(other) = wanted.iter().find(|item| !unclear.iter().any(|(known, _)| known == *item)) {
+            return Err(Failure::Usage(format!(
+                "item {} of run {} is not unknown, unmatched or timed out, or it was resolved before\n\
+                 help: `quell show --needs-me {}` lists those that are",
+                other.0, self.id, self.id
+            )));
+        }
+        if wanted.is_empty() {
+            let batch = batch.unwrap_or_default();
+            return Err(Failure::Usage(format!("batch {batch} of run {} has no item to resolve", self.id)));
+        }
+        let mut wanted = wanted;
+        wanted.sort_unstable();
+        wanted.dedup();
+        let (note, by, resolved) = (note.to_owned(), self.by.clone(), wanted.len());
+        self.resolve(Resolution { items: wanted, finding, note, by, remediation: None, status: None })?;
+        say(&format!("{} of run {} resolved as {}\n", count(resolved), self.id, words::finding(finding)))?;
+        self.say_what_is_left()?;
+        Ok(ExitCode::Fine)
+    }
+
+    /// What remediation ids show.
+    async fn by_ids(&mut self, api: &Api, ids: &[(u32, String)]) -> Result<ExitCode, Failure> {
+        let mut all = true;
+        for (line, id) in ids {
+            let told = match self.read(api, id).await? {
+                Some(detail) => self.settle_by(id, &detail)?,
+                None => Err("the API knows no such id".to_owned()),
+            };
+            match told {
+                Ok(words) => say(&format!("{}: {words}\n", inert::terminal(id)))?,
+                Err(why) => {
+                    all = false;
+                    tell(&format!("line {line}: {}: {why}; nothing is written down for it", inert::terminal(id)));
+                }
+            }
+        }
+        self.say_what_is_left()?;
+        Ok(if all { ExitCode::Fine } else { ExitCode::SomeFailed })
+    }
+
+    /// Ties one remediation to its item; the inner error says why it cannot be.
+    fn settle_by(&mut self, id: &str, detail: &Detail) -> Result<Result<String, String>, Failure> {
+        let Some((item, _)) = self.engine.proven_by(detail).filter(|(_, outcome)| *outcome != Settled::StillQueued)
+        else {
+            return Ok(Err("its detail does not prove to be that of an item that is to be resolved".to_owned()));
+        };
+        let word = detail.status.clone().unwrap_or_default();
+        let finding = match self.engine.meaning(&word) {
+            Meaning::Succeeded => Finding::Succeeded,
+            Meaning::Failed => Finding::Failed,
+            Meaning::Pending | Meaning::Unlisted => Finding::CarriedOut,
+        };
+        let (note, by, status) = (String::new(), self.by.clone(), Some(word.clone()));
+        let remediation = Some(id.to_owned());
+        self.resolve(Resolution { items: vec![item], finding, note, by, remediation, status })?;
+        let word = inert::terminal(&word).into_owned();
+        Ok(Ok(format!("item {} is resolved as {}, its status is {word:?}", item.0, words::finding(finding))))
+    }
+
+    /// Reads one detail, under any of the request types that the run's actions have; `None` when there is no such id.
+    async fn read(&mut self, api: &Api, id: &str) -> Result<Option<Detail>, Failure> {
+        let mut actions: Vec<Action> = Vec::new();
+        for step in &self.header.steps {
+            if !actions.iter().any(|known| known.request_type == step.action.request_type) {
+                actions.push(step.action.clone());
+            }
+        }
+        for action in &actions {
+            if let Some(detail) = self.read_as(api, action, id).await? {
+                return Ok(Some(detail));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read_as(&mut self, api: &Api, action: &Action, id: &str) -> Result<Option<Detail>, Failure> {
+        let mut last = String::new();
+        for _ in 0..TRIES_MAX {
+            self.await_turn().await?;
+            let reply = api.poll(action, id).await;
+            let now = self.now();
+            self.limiter.finish(now, &reply.limits);
+            match reply.body {
+                ReplyBody::Poll(PollReply::Detail(detail)) => return Ok(Some(*detail)),
+                ReplyBody::Poll(PollReply::NotFound { .. }) => return Ok(None),
+                ReplyBody::Poll(PollReply::Throttled) => last = "a limit refused every try".to_owned(),
+                ReplyBody::Poll(PollReply::Unauthorized) => last = "the token was refused".to_owned(),
+                ReplyBody::Poll(PollReply::Failed { message } | PollReply::NoAnswer { message, .. }) => last = message,
+                ReplyBody::Act(_) => return Err(Failure::Bug("a poll was answered like an act".to_owned())),
+            }
+            self.limiter.shut(now, reply.limits.wait, 0);
+        }
+        Err(Failure::Api(format!("{} cannot be read: {last}", inert::terminal(id))))
+    }
+
+    /// Waits until the tenant's limits have room for a call, and reserves it.
+    async fn await_turn(&mut self) -> Result<(), Failure> {
+        loop {
+            let now = self.now();
+            match self.limiter.opening(now) {
+                Opening::Now | Opening::AfterReply => break,
+                Opening::At(moment) => {
+                    tokio::time::sleep(Duration::from_millis(moment.0.saturating_sub(now.0))).await;
+                }
+            }
+        }
+        let calls = self.limiter.start();
+        if calls > 0 {
+            let charge = Charge { at: self.now(), calls };
+            self.head = self.store.append(self.head, &[], Some(charge))?;
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, resolution: Resolution) -> Result<(), Failure> {
+        let now = self.now();
+        let facts = self.engine.resolve(now, resolution).map_err(|e| Failure::Bug(e.0))?;
+        self.append(&facts)
+    }
+
+    fn append(&mut self, facts: &[Fact]) -> Result<(), Failure> {
+        self.head = self.store.append(self.head, facts, None)?;
+        Ok(())
+    }
+
+    fn resolvable(&self) -> impl Iterator<Item = (ItemId, Settled)> + '_ {
+        self.engine.unclear().filter(|(_, outcome)| *outcome != Settled::StillQueued)
+    }
+
+    fn say_what_is_left(&self) -> Result<(), Failure> {
+        let left = self.resolvable().count();
+        let id = &self.id;
+        if left > 0 {
+            return say(&format!("{} of run {id} still to be looked at: `quell show --needs-me {id}`\n", count(left)));
+        }
+        match self.engine.pending().next() {
+            Some(_) => say(&format!("nothing is left to be looked at; `quell resume {id}` goes on\n")),
+            None => say("nothing is left to be looked at\n"),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        wall_clock().max(self.engine.now())
+    }
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 item".to_owned() } else { format!("{n} items") }
+}

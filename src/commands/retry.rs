@@ -1,0 +1,180 @@
+//! `quell retry`: some items of a run once more, as a new run that is linked to it.
+//!
+//! What failed, was rejected or was never sent goes by its outcome. What may have been carried out goes only when a person
+//! found that it was not, or by name with a reason, and never for an action that is not safe to repeat. An item goes only
+//! when the earlier steps of its target are done, or go with it.
+
+use super::inputs::Prepared;
+use super::run::{Going, ask, carry_out, runtime, show_plan};
+use super::standing::Standing;
+use super::taken::{same_tenant, simulator_of};
+use super::{report_paths, say, tell};
+use crate::cli::{Retrying, Running, Taking};
+use crate::engine::Outcome;
+use crate::engine::fact::{Finding, ItemId};
+use crate::error::{ExitCode, Failure};
+use crate::plan::{self, ItemRow, show};
+use crate::report::{Ending, words};
+use std::collections::{BTreeSet, HashMap};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// What was asked.
+pub struct Order {
+    /// What is to be done again.
+    pub retrying: Retrying,
+    /// How the run is looked at.
+    pub taking: Taking,
+    /// How to work.
+    pub running: Running,
+    /// The state folder.
+    pub state: PathBuf,
+}
+
+/// Plans, shows, asks, and carries out.
+pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
+    let Order { retrying, taking, running, state } = order;
+    if !retrying.yes && !retrying.dry_run && !std::io::stdin().is_terminal() {
+        return Err(Failure::Held(
+            "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
+        ));
+    }
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let standing = Standing::read(state, Some(&retrying.run))?;
+    same_tenant(standing.header(), taking)?;
+    let earlier = standing.meta().clone();
+    let chosen = choose(&standing, retrying)?;
+    let permitted = permitted(&chosen, retrying);
+    let plan = plan::retry(standing.header(), chosen.into_iter().map(|(row, _)| row).collect());
+    let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
+    drop(standing);
+    if retrying.dry_run {
+        say(&show::text(&plan))?;
+        tell("dry run: no connection was opened, nothing was sent");
+        return Ok(ExitCode::Fine);
+    }
+    report_paths::check(running, None, state)?;
+    show_plan(&plan, retrying.yes, running);
+    if !retrying.yes {
+        ask(&plan)?;
+    }
+    let going = Going { running, state, retry_of: Some(earlier.id), permitted, require_history: true };
+    runtime.block_on(carry_out(Prepared { plan, simulator }, going))
+}
+
+/// Items of the new plan that are sent although they may have been carried out, and why.
+fn permitted(chosen: &[(ItemRow, Why)], retrying: &Retrying) -> Option<(Vec<ItemId>, String)> {
+    let (_, reason) = retrying.permit.as_ref()?;
+    let named = (0..).zip(chosen).filter(|(_, (_, why))| *why == Why::Permitted);
+    Some((named.map(|(item, _)| ItemId(item)).collect(), reason.clone()))
+}
+
+/// Why an item goes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It was surely not carried out, or failed.
+    Outcome,
+    /// It was named, and may be carried out twice.
+    Permitted,
+}
+
+/// The items that go again, in item order.
+fn choose(standing: &Standing, retrying: &Retrying) -> Result<Vec<(ItemRow, Why)>, Failure> {
+    let endings = standing.endings();
+    let named: BTreeSet<u32> = retrying.permit.iter().flat_map(|(items, _)| items.iter().copied()).collect();
+    let rows = standing.rows()?;
+    let unknown = named.iter().find(|item| **item as usize >= endings.len());
+    if let Some(item) = unknown {
+        return Err(Failure::Usage(format!("run {} has no item {item}", standing.meta().id)));
+    }
+    let mut chosen: HashMap<u32, Why> = HashMap::new();
+    let mut doubtful = Vec::new();
+    for row in &rows {
+        let ending = &endings[row.item as usize];
+        if named.contains(&row.item) {
+            may_be_permitted(standing, row, ending)?;
+            chosen.insert(row.item, Why::Permitted);
+        } else if retrying.outcomes.contains(&ending.outcome) {
+            match surely_not_done(ending) {
+                Some(true) => drop(chosen.insert(row.item, Why::Outcome)),
+                Some(false) => {}
+                None => doubtful.push(row.item),
+            }
+        }
+    }
+    tell_of_doubtful(&doubtful, &standing.meta().id);
+    let left = leave_out_what_builds_on_nothing(&rows, endings, &mut chosen);
+    if left > 0 {
+        tell(&format!("left out, since an earlier step on the same target is not done: {}", items(left)));
+    }
+    if chosen.is_empty() {
+        return Err(Failure::Usage(format!("run {} has no such item that may go again", standing.meta().id)));
+    }
+    let why = |row: ItemRow| chosen.get(&row.item).map(|why| (row, *why));
+    Ok(rows.into_iter().filter_map(why).collect())
+}
+
+/// Whether an item was surely not carried out, or failed; `None` when nobody knows.
+fn surely_not_done(ending: &Ending) -> Option<bool> {
+    match (ending.outcome, ending.resolution.as_ref().map(|resolution| resolution.finding)) {
+        (Outcome::Failed | Outcome::Rejected | Outcome::NotStarted, _) => Some(true),
+        (_, Some(Finding::NotCarriedOut | Finding::Failed)) => Some(true),
+        (_, Some(Finding::CarriedOut | Finding::Succeeded)) => Some(false),
+        (_, None) => None,
+    }
+}
+
+fn may_be_permitted(standing: &Standing, row: &ItemRow, ending: &Ending) -> Result<(), Failure> {
+    let refused =
+        |why: String| Err(Failure::Held(format!("--permit-repeat: item {} {why}; nothing was sent", row.item)));
+    let action = &standing.header().steps[usize::from(row.step)].action;
+    match ending.outcome {
+        Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut if action.repeat_safe => Ok(()),
+        Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut => refused(format!(
+            "would carry out {} twice, which the tenant does not call repeat_safe",
+            crate::report::inert::terminal(&action.name)
+        )),
+        Outcome::Failed | Outcome::Rejected | Outcome::NotStarted => {
+            refused(format!("is {}: --outcome is enough", words::outcome(ending.outcome)))
+        }
+        of => refused(format!("is {}, which is not done again", words::outcome(of))),
+    }
+}
+
+fn tell_of_doubtful(doubtful: &[u32], run: &str) {
+    if doubtful.is_empty() {
+        return;
+    }
+    let shown: Vec<String> = doubtful.iter().take(10).map(u32::to_string).collect();
+    let more = if doubtful.len() > 10 { ", …" } else { "" };
+    tell(&format!(
+        "left out, since they may have been carried out: {} ({}{more})\n\
+         help: look first, `quell show --needs-me {run}`; then `quell resolve`, or --permit-repeat ITEM.. --reason TEXT",
+        items(doubtful.len()),
+        shown.join(", ")
+    ));
+}
+
+/// Takes out items that an earlier step of their target keeps from being sent; how many.
+fn leave_out_what_builds_on_nothing(rows: &[ItemRow], endings: &[Ending], chosen: &mut HashMap<u32, Why>) -> usize {
+    // The earliest step of each target that is neither done nor goes again.
+    let mut blocked: HashMap<u32, u16> = HashMap::new();
+    for row in rows {
+        if !chosen.contains_key(&row.item) && !endings[row.item as usize].is_done() {
+            let first = blocked.entry(row.target).or_insert(row.step);
+            *first = row.step.min(*first);
+        }
+    }
+    let before = chosen.len();
+    for row in rows {
+        if blocked.get(&row.target).is_some_and(|step| *step < row.step) {
+            chosen.remove(&row.item);
+        }
+    }
+    before - chosen.len()
+}
+
+fn items(n: usize) -> String {
+    if n == 1 { "1 item".to_owned() } else { format!("{n} items") }
+}

@@ -1,0 +1,166 @@
+//! A run that a command has taken up: its journal is held and proven, and its engine stands where the facts left it.
+//!
+//! Whatever must be refused before anything is done with a run is refused here: a journal that another machine wrote
+//! last, a tenant file that says something else than the run was planned with.
+
+use super::inputs;
+use super::run::spent_until;
+use super::tell;
+use crate::cli::Taking;
+use crate::engine::fact::{Fact, ItemId, Moment, What};
+use crate::engine::items::ItemShape;
+use crate::engine::{Engine, Illegal};
+use crate::error::Failure;
+use crate::journal::{Journal, Resumed, RunReader, StoreError};
+use crate::plan::PlanHeader;
+use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::run::wall_clock;
+
+/// See the module.
+pub struct Taken {
+    /// The journal's part.
+    pub resumed: Resumed,
+    /// The run as its facts left it.
+    pub engine: Engine,
+    /// What stands in for the tenant, when the run was simulated.
+    pub simulator: Option<Simulator>,
+    /// The moments from which earlier calls age.
+    pub spent: Vec<Moment>,
+}
+
+impl Taken {
+    /// Takes up a run of this tenant by its whole name.
+    pub fn up(state: &Path, tenant: &str, id: &str, taking: &Taking) -> Result<Self, Failure> {
+        let journal = Journal::open(state, tenant)?;
+        let preview = RunReader::of_tenant(state, tenant, id)?;
+        same_tenant(preview.header(), taking)?;
+        let spent = spent_before(wall_clock(), &preview, &journal)?;
+        drop(preview);
+        let resumed = journal.resume(id)?;
+        if let (Some(host), None) = (&resumed.other_host, &taking.adopt) {
+            return Err(StoreError::OtherHost { run: id.to_owned(), host: host.clone() }.into());
+        }
+        let reader = resumed.run.reader()?;
+        let (engine, simulator) = restore(&reader, id, spent.clone())?;
+        drop(reader);
+        Ok(Self { resumed, engine, simulator, spent })
+    }
+
+    /// Why the journal is taken over, when another machine wrote it last.
+    pub fn adopted(&self, taking: &Taking) -> Option<String> {
+        taking.adopt.clone().filter(|_| self.resumed.other_host.is_some())
+    }
+}
+
+/// A run goes on with the tenant it was planned with. A tenant file that is given says whether that is still meant.
+pub fn same_tenant(header: &PlanHeader, taking: &Taking) -> Result<(), Failure> {
+    let Some(file) = taking.tenant.as_ref().filter(|_| !header.tenant.simulated) else { return Ok(()) };
+    let tenant = inputs::tenant_of(file)?;
+    let planned = &header.tenant;
+    let version = |version| format!("{version:?}");
+    for (what, then, now) in [
+        ("name", &planned.name, &tenant.name),
+        ("base_url", &planned.base_url, &tenant.base_url),
+        ("api_version", &version(planned.api_version), &version(tenant.api_version)),
+        ("user", &planned.user, &tenant.user),
+        ("user_id", &planned.user_id, &tenant.user_id),
+    ] {
+        if then != now {
+            let show = |text: &str| crate::report::inert::terminal(text).into_owned();
+            return Err(Failure::Held(format!(
+                "{}: `{what}` is {} now, and the run was planned with {}; nothing was sent\n\
+                 help: a run goes on with the tenant it was planned with: leave --tenant out, or begin a new run",
+                file.display(),
+                show(now),
+                show(then)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The moments from which earlier calls age, on the run's clock, which never goes back: its engine begins where its last
+/// fact ended. By a wall clock that was set back, calls of just now would lie ahead of it.
+pub fn spent_before(wall: Moment, run: &RunReader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
+    spent_until(wall.max(run.last_moment()?), run.header(), journal)
+}
+
+/// The engine as the facts left it; for a simulated run also the simulator, with what it had accepted.
+fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, Option<Simulator>), Failure> {
+    let mut shapes = Vec::new();
+    let simulated = reader.meta().simulated;
+    let mut items = Vec::new();
+    reader.for_each_item(|row| {
+        let event = &row.event;
+        shapes.push(ItemShape::new(row.step, row.target, event.event_type, &event.agent_id, &event.unique_id));
+        if simulated {
+            items.push(SimItem {
+                action_id: reader.header().steps[usize::from(row.step)].action.id,
+                agent_id: event.agent_id.to_string(),
+                event_id: event.event_id.to_string(),
+                event_type: event.event_type,
+                pid: event.pid,
+                unique_id: event.unique_id.to_string(),
+            });
+        }
+        Ok(())
+    })?;
+    let mut engine = Engine::new(id, reader.header(), shapes.into_iter(), spent);
+    let simulator = simulated.then(|| simulator_of(reader.header()));
+    let mut accepted = Accepted { items, batches: HashMap::new() };
+    let mut illegal: Option<Illegal> = None;
+    let path = reader.path().to_owned();
+    reader.for_each_fact(|fact| {
+        if illegal.is_none() {
+            illegal = engine.apply(&fact).err();
+        }
+        if let Some(simulator) = &simulator {
+            accepted.hear(&fact, simulator, reader);
+        }
+        Ok(())
+    })?;
+    match illegal {
+        Some(Illegal(what)) => Err(StoreError::Damaged { path: path.display().to_string(), what }.into()),
+        None => Ok((engine, simulator)),
+    }
+}
+
+/// A simulator that knows the actions of a plan.
+pub fn simulator_of(header: &PlanHeader) -> Simulator {
+    let actions = header.steps.iter().map(|step| SimAction::from(&step.action)).collect();
+    Simulator::new(Options { actions, latency: crate::simulator::Delay::None, ..Options::default() })
+}
+
+/// Puts back into a new simulator what the one that ended with its process had accepted.
+struct Accepted {
+    items: Vec<SimItem>,
+    batches: HashMap<u32, Vec<ItemId>>,
+}
+
+impl Accepted {
+    fn hear(&mut self, fact: &Fact, simulator: &Simulator, reader: &RunReader) {
+        match &fact.what {
+            What::Submitting { batch, items, .. } => {
+                self.batches.insert(batch.0, items.clone());
+            }
+            What::Accepted { batch, ids } => {
+                let by = Submitter {
+                    user: reader.header().tenant.user.clone(),
+                    user_id: reader.header().tenant.user_id.clone(),
+                    comment: crate::engine::tag::comment_of(&reader.header().comment, &reader.meta().id, *batch),
+                };
+                for (item, id) in self.batches.remove(&batch.0).into_iter().flatten().zip(ids) {
+                    if let Some(item) = self.items.get(item.0 as usize)
+                        && let Err(e) = simulator.restore(id, item, &by)
+                    {
+                        tell(&format!("the simulator cannot remember {}: {e}", crate::report::inert::terminal(id)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `quell show --needs-me`: what a person must look at, over all runs, each with the command that goes on.
+
+use super::standing::Standing;
+use super::{say, tell};
+use crate::engine::Outcome;
+use crate::error::{ExitCode, Failure};
+use crate::journal::{self, Listed};
+use crate::report::inert;
+use crate::report::words;
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// The outcomes that are listed, the most urgent first.
+const LISTED: [Outcome; 5] =
+    [Outcome::Unknown, Outcome::Unmatched, Outcome::TimedOut, Outcome::Open, Outcome::StillQueued];
+/// Items of one run and outcome that are listed by number.
+const SHOWN_MAX: usize = 20;
+
+/// Lists them; of one run when it is named.
+pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
+    let mut out = String::new();
+    match run {
+        Some(run) => tell_of(&Standing::read(state, Some(run))?, &mut out)?,
+        None => {
+            for (tenant, id) in runs_with(state, &LISTED)? {
+                tell_of(&Standing::of_tenant(state, &tenant, &id)?, &mut out)?;
+            }
+        }
+    }
+    if out.is_empty() {
+        out.push_str("nothing needs you\n");
+    }
+    say(&out)?;
+    Ok(ExitCode::Fine)
+}
+
+/// Tenants and names of the runs with unresolved items of these outcomes, oldest first.
+pub fn runs_with(state: &Path, outcomes: &[Outcome]) -> Result<Vec<(String, String)>, Failure> {
+    let Listed { runs, unreadable } = journal::runs(state)?;
+    for error in unreadable {
+        tell(&Failure::from(error).render(std::io::stderr().is_terminal()));
+    }
+    let mut found = Vec::new();
+    for run in runs {
+        let standing = Standing::of_tenant(state, &run.meta.tenant, &run.meta.id)?;
+        if standing.unresolved().any(|(_, outcome)| outcomes.contains(&outcome)) {
+            found.push((run.meta.tenant, run.meta.id));
+        }
+    }
+    Ok(found)
+}
+
+fn tell_of(standing: &Standing, out: &mut String) -> Result<(), Failure> {
+    let run = standing.meta();
+    let mut all: Vec<(u32, Outcome)> = standing.unresolved().filter(|(_, of)| LISTED.contains(of)).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    all.sort_by_key(|(item, of)| (LISTED.iter().position(|listed| listed == of), *item));
+    let wrong = |_| Failure::Bug("text cannot be put together".to_owned());
+    let items = if all.len() == 1 { "item" } else { "items" };
+    writeln!(out, "run {} ({}): {} {items}", run.id, inert::terminal(&run.tenant), all.len()).map_err(wrong)?;
+    for same in all.chunk_by(|one, other| one.1 == other.1) {
+        let of = same[0].1;
+        let described = standing.described(same.iter().take(SHOWN_MAX).map(|(item, _)| *item))?;
+        writeln!(out, "  {} {}", same.len(), words::outcome(of)).map_err(wrong)?;
+        for line in described {
+            writeln!(out, "    {line}").map_err(wrong)?;
+        }
+        if same.len() > SHOWN_MAX {
+            writeln!(out, "    and {} more: all are in `quell report {} --format csv`", same.len() - SHOWN_MAX, run.id)
+                .map_err(wrong)?;
+        }
+        for line in next(of, &run.id) {
+            writeln!(out, "    {line}").map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
+/// What to do about such items.
+fn next(of: Outcome, run: &str) -> Vec<String> {
+    match of {
+        Outcome::Open => vec![format!("next: quell resume {run} (or quell poll {run}, which sends nothing)")],
+        Outcome::StillQueued => vec![format!("next: quell poll {run}, once its hosts are back")],
+        Outcome::TimedOut => vec![format!("next: quell poll {run}; {}", by_person(run))],
+        _ => vec![format!("next: look for the tag in the console's comments; {}", by_person(run))],
+    }
+}
+
+fn by_person(run: &str) -> String {
+    format!(
+        "quell resolve {run} --ids FILE, or quell resolve {run} ITEM.. --as carried-out|not-carried-out --note TEXT"
+    )
+}
