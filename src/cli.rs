@@ -5,12 +5,14 @@ mod values;
 
 mod later;
 
-pub use args::{ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg};
+pub use args::{
+    Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
+};
 pub use later::{Found, Resolving, Retrying};
 
 use crate::error::EXIT_CODES;
 use crate::playbook::ReportFormat;
-use args::{StateArg, TakingArgs};
+use args::{StateArg, TakingArgs, VolatileArg};
 use clap::{Parser, Subcommand};
 use later::{ResolvingArgs, RetryingArgs};
 use std::path::PathBuf;
@@ -74,6 +76,8 @@ enum TypedCommand {
         #[arg(long)]
         require_history: bool,
         #[command(flatten)]
+        volatile: VolatileArg,
+        #[command(flatten)]
         running: Running,
         #[command(flatten)]
         state: StateArg,
@@ -120,6 +124,8 @@ enum TypedCommand {
         retrying: RetryingArgs,
         #[command(flatten)]
         taking: TakingArgs,
+        #[command(flatten)]
+        volatile: VolatileArg,
         #[command(flatten)]
         running: Running,
         #[command(flatten)]
@@ -183,11 +189,11 @@ enum TypedCommand {
 pub enum Command {
     Check { files: Vec<PathBuf>, tenant: Option<PathBuf> },
     Plan { selection: Selection, format: PlanFormat, simulate: bool },
-    Run { selection: Selection, yes: bool, simulate: bool, require_history: bool, running: Running, state: PathBuf },
+    Run { selection: Selection, yes: bool, simulate: bool, keeping: Keeping, running: Running, state: PathBuf },
     Resume { run: Option<String>, taking: Taking, go_on: Option<String>, running: Running, state: PathBuf },
     Poll { run: Option<String>, taking: Taking, running: Running, state: PathBuf },
     Resolve { resolving: Resolving, taking: Taking, state: PathBuf },
-    Retry { retrying: Retrying, taking: Taking, running: Running, state: PathBuf },
+    Retry { retrying: Retrying, taking: Taking, keeping: Keeping, running: Running, state: PathBuf },
     Runs { format: ListFormat, state: PathBuf },
     Show { run: Option<String>, needs_me: bool, state: PathBuf },
     Report { run: Option<String>, format: ReportFormat, output: Option<PathBuf>, state: PathBuf },
@@ -205,9 +211,10 @@ impl Typed {
             TypedCommand::Run { selection, dry_run: true, simulate, .. } => {
                 Command::Plan { selection, format: PlanFormat::Text, simulate }
             }
-            TypedCommand::Run { selection, yes, simulate, require_history, running, state, .. } => {
+            TypedCommand::Run { selection, yes, simulate, require_history, volatile, running, state, .. } => {
+                let keeping = Keeping { require_history, ..volatile.keeping() };
                 let (running, state) = (running.complete(), state.folder()?);
-                Command::Run { selection, yes, simulate, require_history, running, state }
+                Command::Run { selection, yes, simulate, keeping, running, state }
             }
             TypedCommand::Resume { run, go_on, taking, running, state } => {
                 let go_on_because = taking.reason.clone().filter(|_| go_on);
@@ -226,12 +233,13 @@ impl Typed {
                 taking: taking.taking(false)?,
                 state: state.folder()?,
             },
-            TypedCommand::Retry { retrying, taking, running, state } => {
+            TypedCommand::Retry { retrying, taking, volatile, running, state } => {
                 let reason = taking.reason.clone();
                 let retrying = retrying.retrying(reason)?;
                 Command::Retry {
                     taking: taking.taking(retrying.permit.is_some())?,
                     retrying,
+                    keeping: volatile.keeping(),
                     running: running.complete(),
                     state: state.folder()?,
                 }

@@ -31,16 +31,16 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { files, tenant } => check::execute(&files, tenant.as_deref()),
         Command::Plan { selection, format, simulate } => plan::execute(&selection, format, simulate),
-        Command::Run { selection, yes, simulate, require_history, running, state } => {
-            run::execute(&run::Order { selection, yes, simulate, require_history, running, state })
+        Command::Run { selection, yes, simulate, keeping, running, state } => {
+            run::execute(&run::Order { selection, yes, simulate, keeping, running, state })
         }
         Command::Resume { run, taking, go_on, running, state } => {
             resume::execute(&resume::Order { run, taking, go_on, running, state })
         }
         Command::Poll { run, taking, running, state } => poll::execute(run.as_deref(), &taking, &running, &state),
         Command::Resolve { resolving, taking, state } => resolve::execute(&resolving, &taking, &state),
-        Command::Retry { retrying, taking, running, state } => {
-            retry::execute(&retry::Order { retrying, taking, running, state })
+        Command::Retry { retrying, taking, keeping, running, state } => {
+            retry::execute(&retry::Order { retrying, taking, keeping, running, state })
         }
         Command::Runs { format, state } => runs::execute(format, &state),
         Command::Show { run, needs_me: true, state } => unresolved::execute(run.as_deref(), &state),

@@ -11,6 +11,7 @@ mod list;
 #[cfg(test)]
 mod memory;
 mod open;
+mod place;
 mod reader;
 mod run;
 mod schema;
@@ -22,6 +23,7 @@ pub use list::{Listed, RunSummaryRow, runs};
 #[cfg(test)]
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
+pub use place::{Place, place_of};
 pub use reader::RunReader;
 pub use run::SqliteRun;
 
@@ -93,6 +95,26 @@ pub enum StoreError {
         found: u32,
         /// Ours.
         known: u32,
+    },
+    /// The state folder does not outlast a restart.
+    #[error(
+        "{warning}\nhelp: name a folder on a disk with --state-dir, or give --allow-volatile-state when losing the \
+         history is acceptable"
+    )]
+    Volatile {
+        /// What it is.
+        warning: String,
+    },
+    /// The state folder knows nothing of earlier runs, and the command was told that it must.
+    #[error(
+        "the state folder {path} holds no run of {tenant}, and --require-history was given\n\
+         help: is it the right folder, and was it restored? leave --require-history out for the very first run"
+    )]
+    NoHistory {
+        /// The tenant's name.
+        tenant: String,
+        /// The state folder.
+        path: String,
     },
     /// Another machine wrote to a run last: its journal may be a copy of one that is still in use.
     #[error(

@@ -18,6 +18,9 @@ pub struct RunMeta {
     pub tool_version: String,
     /// Whether the built-in simulator stood in for the tenant.
     pub simulated: bool,
+    /// What is doubtful about the place where its journal is kept, when something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_warning: Option<String>,
     /// Who began it, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,

@@ -20,6 +20,29 @@ pub struct TenantArg {
     pub tenant: Option<PathBuf>,
 }
 
+/// Whether the history may be lost.
+#[derive(Debug, Clone, Args)]
+pub(super) struct VolatileArg {
+    /// Keep the journal even on a file system that does not outlast a restart
+    #[arg(long, env = "QUELL_ALLOW_VOLATILE_STATE")]
+    allow_volatile_state: bool,
+}
+
+/// What a new run asks of its state folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping {
+    /// Whether one that knows of no earlier run is refused.
+    pub require_history: bool,
+    /// Whether one that does not outlast a restart is taken.
+    pub allow_volatile: bool,
+}
+
+impl VolatileArg {
+    pub(super) fn keeping(self) -> Keeping {
+        Keeping { require_history: false, allow_volatile: self.allow_volatile_state }
+    }
+}
+
 /// How a run is taken up again, as it was typed.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TakingArgs {

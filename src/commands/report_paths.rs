@@ -80,6 +80,7 @@ fn some_run(playbook: &str) -> RunMeta {
         created: Moment(0),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         simulated: false,
+        state_warning: None,
         operator: None,
         retry_of: None,
     }

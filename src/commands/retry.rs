@@ -9,7 +9,7 @@ use super::run::{Going, ask, carry_out, runtime, show_plan};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
 use super::{report_paths, say, tell};
-use crate::cli::{Retrying, Running, Taking};
+use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::{Finding, ItemId};
 use crate::error::{ExitCode, Failure};
@@ -25,6 +25,8 @@ pub struct Order {
     pub retrying: Retrying,
     /// How the run is looked at.
     pub taking: Taking,
+    /// What is asked of the state folder.
+    pub keeping: Keeping,
     /// How to work.
     pub running: Running,
     /// The state folder.
@@ -33,7 +35,7 @@ pub struct Order {
 
 /// Plans, shows, asks, and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
-    let Order { retrying, taking, running, state } = order;
+    let Order { retrying, taking, keeping, running, state } = order;
     if !retrying.yes && !retrying.dry_run && !std::io::stdin().is_terminal() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
@@ -59,7 +61,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     if !retrying.yes {
         ask(&plan)?;
     }
-    let going = Going { running, state, retry_of: Some(earlier.id), permitted, require_history: true };
+    let going = Going { running, state, retry_of: Some(earlier.id), permitted, keeping: *keeping };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 

@@ -4,13 +4,13 @@ use super::progress::{Teller, announce};
 use super::standing::Standing;
 use super::{inputs, report_paths, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
-use crate::cli::{LogFormat, Running, Selection};
+use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
 use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure};
-use crate::journal::{Charge, Journal, RunReader, SqliteRun};
+use crate::journal::{self, Charge, Journal, Place, RunReader, SqliteRun, StoreError};
 use crate::plan::{Plan, PlanHeader, show};
 use crate::report::Colour;
 use crate::run::RunMeta;
@@ -31,8 +31,8 @@ pub struct Order {
     pub simulate: bool,
     /// How to work.
     pub running: Running,
-    /// Whether a state folder without history is refused.
-    pub require_history: bool,
+    /// What is asked of the state folder.
+    pub keeping: Keeping,
     /// The state folder.
     pub state: PathBuf,
 }
@@ -53,8 +53,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     if !order.yes {
         ask(&prepared.plan)?;
     }
-    let Order { running, state, require_history, .. } = order;
-    let going = Going { running, state, retry_of: None, permitted: None, require_history: *require_history };
+    let Order { running, state, keeping, .. } = order;
+    let going = Going { running, state, retry_of: None, permitted: None, keeping: *keeping };
     runtime.block_on(carry_out(prepared, going))
 }
 
@@ -77,8 +77,8 @@ pub struct Going<'a> {
     pub retry_of: Option<String>,
     /// Items that may be sent although they may have been carried out, and why.
     pub permitted: Option<(Vec<ItemId>, String)>,
-    /// Whether a state folder without history is refused.
-    pub require_history: bool,
+    /// What is asked of the state folder.
+    pub keeping: Keeping,
 }
 
 /// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
@@ -104,13 +104,15 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 /// Carries a plan out as a new run.
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let Going { running, state, retry_of, permitted, require_history } = going;
+    let Going { running, state, retry_of, permitted, keeping } = going;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.
         api.check_token().await?;
     }
     let created = wall_clock();
+    let state_warning =
+        if simulator.is_some() { None } else { look_at(state, &plan.header.tenant.name, keeping, running)? };
     let journal = Journal::open(state, &plan.header.tenant.name)?;
     let spent = spent_until(created, &plan.header, &journal)?;
     let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();
@@ -123,6 +125,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         created,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         simulated: simulator.is_some(),
+        state_warning,
         operator: running.operator.clone(),
         retry_of,
     };
@@ -138,6 +141,29 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let beginning = Beginning { by: running.operator.clone(), permitted, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
+}
+
+/// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
+fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> Result<Option<String>, Failure> {
+    let place = journal::place_of(state)?;
+    let warning = place.warning();
+    if let (Place::Volatile(_), Some(warning), false) = (place, &warning, keeping.allow_volatile) {
+        return Err(StoreError::Volatile { warning: warning.clone() }.into());
+    }
+    let loud = Running { quiet: false, ..running.clone() };
+    if let Some(warning) = &warning {
+        announce(&loud, "state_warning", warning, json!({}));
+    }
+    if journal::runs(state)?.runs.iter().any(|run| run.meta.tenant == tenant) {
+        return Ok(warning);
+    }
+    if keeping.require_history {
+        return Err(StoreError::NoHistory { tenant: tenant.to_owned(), path: state.display().to_string() }.into());
+    }
+    let words =
+        format!("this state folder knows of no earlier run on {tenant}: whatever was done before is done again");
+    announce(&loud, "no_history", &words, json!({}));
+    Ok(warning)
 }
 
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.

@@ -25,6 +25,7 @@ fn meta(id: &str, created: u64) -> RunMeta {
         created: Moment(created),
         tool_version: "0.1.0".to_owned(),
         simulated: false,
+        state_warning: None,
         operator: None,
         retry_of: None,
     }

@@ -18,6 +18,7 @@ pub(super) const RUN: &[&str] = &[
     "ended",
     "tool_version",
     "simulated",
+    "state_warning",
     "operator",
     "retry_of",
     "digest",

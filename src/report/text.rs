@@ -144,6 +144,9 @@ fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
         ("comment", view.comment.to_owned()),
         ("took", format!("{took}, from {} to {ended}", view.started)),
         ("calls", calls),
+        ("operator", view.operator.unwrap_or_default().to_owned()),
+        ("retry of", view.retry_of.unwrap_or_default().to_owned()),
+        ("note", view.state_warning.unwrap_or_default().to_owned()),
     ] {
         if !value.is_empty() {
             writeln!(out, "  {name:9} {}", inert::terminal(&value))?;

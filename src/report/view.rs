@@ -24,6 +24,8 @@ pub(super) struct RunView<'a> {
     pub(super) ended: Option<String>,
     pub(super) tool_version: &'a str,
     pub(super) simulated: bool,
+    /// What is doubtful about the place of its journal.
+    pub(super) state_warning: Option<&'a str>,
     /// Who began it, as far as known.
     pub(super) operator: Option<&'a str>,
     /// The run of which it is a retry.
@@ -48,6 +50,7 @@ impl<'a> RunView<'a> {
             ended: totals.last.filter(|_| totals.ended).map(words::time),
             tool_version: &run.tool_version,
             simulated: run.simulated,
+            state_warning: run.state_warning.as_deref(),
             operator: run.operator.as_deref(),
             retry_of: run.retry_of.as_deref(),
             digest: &header.digest,

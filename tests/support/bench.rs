@@ -90,6 +90,7 @@ impl Bench {
             .current_dir(self.folder.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("QUELL_ALLOW_VOLATILE_STATE", "true")
             .env("QUELL_STATE_DIR", self.state())
             .stdin(Stdio::null());
         command

@@ -54,6 +54,7 @@ pub(in crate::report) fn run_meta() -> RunMeta {
         created: Moment(START),
         tool_version: "0.1.0".to_owned(),
         simulated: false,
+        state_warning: None,
         operator: None,
         retry_of: None,
     }
