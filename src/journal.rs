@@ -4,13 +4,18 @@
 //! SQLite database per tenant, written by one process at a time and readable by any; `docs/journal.md` says how it is
 //! read without quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
 
+mod acts;
 mod chain;
 mod folder;
 mod head;
+mod history;
+mod keys;
 mod list;
 #[cfg(test)]
 mod memory;
+mod migrate;
 mod open;
+mod proof;
 mod reader;
 mod run;
 mod schema;
@@ -93,6 +98,14 @@ pub enum StoreError {
         found: u32,
         /// Ours.
         known: u32,
+    },
+    /// A run is to begin only where earlier ones are known, and there are none.
+    #[error("the state folder {state} holds no run of tenant {tenant}")]
+    NoHistory {
+        /// The state folder.
+        state: String,
+        /// The tenant.
+        tenant: String,
     },
     /// No such run: `run "contain-0612-7f3"`, `unfinished run`, `run`.
     #[error("there is no {0} in this state folder")]
