@@ -4,14 +4,19 @@
 //! SQLite database per tenant, written by one process at a time and readable by any; `docs/journal.md` says how it is
 //! read without quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
 
+mod acts;
 mod chain;
 mod folder;
 mod head;
+mod history;
+mod keys;
 mod list;
 #[cfg(test)]
 mod memory;
+mod migrate;
 mod open;
 mod place;
+mod proof;
 mod reader;
 mod run;
 mod schema;
@@ -107,14 +112,14 @@ pub enum StoreError {
     },
     /// The state folder knows nothing of earlier runs, and the command was told that it must.
     #[error(
-        "the state folder {path} holds no run of {tenant}, and --require-history was given\n\
+        "the state folder {state} holds no run of {tenant}, and --require-history was given\n\
          help: is it the right folder, and was it restored? leave --require-history out for the very first run"
     )]
     NoHistory {
         /// The tenant's name.
         tenant: String,
         /// The state folder.
-        path: String,
+        state: String,
     },
     /// Another machine wrote to a run last: its journal may be a copy of one that is still in use.
     #[error(

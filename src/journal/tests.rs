@@ -2,6 +2,8 @@
 
 mod accidents;
 mod files;
+mod golden;
+mod history;
 mod memory;
 mod reading;
 mod size;
