@@ -16,9 +16,12 @@ mod memory;
 mod migrate;
 mod open;
 mod proof;
+mod prune;
 mod reader;
 mod run;
 mod schema;
+mod unresolved;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +30,11 @@ pub use list::{Listed, RunSummaryRow, runs};
 #[cfg(test)]
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
+pub use prune::{Pruned, Spared, prune};
 pub use reader::RunReader;
 pub use run::SqliteRun;
+pub use unresolved::{Unresolved, UnresolvedRun, unresolved};
+pub use verify::{Verified, verify};
 
 use crate::engine::call::ItemBody;
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
