@@ -17,9 +17,12 @@ mod migrate;
 mod open;
 mod place;
 mod proof;
+mod prune;
 mod reader;
 mod run;
 mod schema;
+mod unresolved;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +32,11 @@ pub use list::{Listed, RunSummaryRow, runs};
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
 pub use place::{Place, place_of};
+pub use prune::{Pruned, Spared, prune};
 pub use reader::RunReader;
 pub use run::SqliteRun;
+pub use unresolved::{Unresolved, UnresolvedRun, unresolved};
+pub use verify::{Verified, verify};
 
 use crate::engine::call::ItemBody;
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};

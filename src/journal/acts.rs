@@ -287,22 +287,31 @@ fn read_act(row: &Row<'_>) -> rusqlite::Result<Act> {
 /// Reads every row of the database and proves that they are those that were written, none less and none more. What is
 /// handed over is to be relied on only once this has returned. Returns the runs' names by their keys.
 ///
-/// It is one snapshot: other processes may write meanwhile. `connection` must be in no transaction.
+/// It is one snapshot: other processes may write meanwhile. The connection must be in no transaction.
 pub(super) fn prove(
+    connection: &Connection,
+    path: &Path,
+    each: impl FnMut(i64, &Act),
+) -> Result<BTreeMap<i64, String>, StoreError> {
+    let _snapshot = connection.unchecked_transaction().map_err(|e| from_sqlite("read", path, e))?;
+    prove_in(connection, path, each)
+}
+
+/// [`prove`] in the transaction that the connection is in.
+pub(super) fn prove_in(
     connection: &Connection,
     path: &Path,
     mut each: impl FnMut(i64, &Act),
 ) -> Result<BTreeMap<i64, String>, StoreError> {
     let failed = |e| from_sqlite("read", path, e);
-    let snapshot = connection.unchecked_transaction().map_err(failed)?;
-    let names = names(&snapshot, path)?;
-    let stored = tallies(&snapshot).map_err(failed)?;
+    let names = names(connection, path)?;
+    let stored = tallies(connection).map_err(failed)?;
     let mut found: BTreeMap<i64, Tally> = stored.keys().map(|run| (*run, Tally::default())).collect();
     if !stored.keys().eq(names.keys()) {
         return Err(damage(path, "a run has no head, or a head has no run"));
     }
     let mut look = || -> rusqlite::Result<Option<i64>> {
-        let mut statement = snapshot.prepare("SELECT item, key, state, sent, at, run FROM acts")?;
+        let mut statement = connection.prepare("SELECT item, key, state, sent, at, run FROM acts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (run, act) = (row.get(5)?, read_act(row)?);

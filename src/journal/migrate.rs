@@ -7,7 +7,7 @@ use super::acts::{self, Act, Became, Replayed, Tally};
 use super::keys::ItemKeys;
 use super::reader::RunReader;
 use super::schema::{self, from_sqlite};
-use super::{StoreError, list, proof};
+use super::{StoreError, head, list, proof};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::path::Path;
 
@@ -27,7 +27,8 @@ pub(super) fn to_present(connection: &mut Connection, path: &Path, folder: &Path
     for run in list::keys(&transaction).map_err(failed)? {
         let reader = RunReader::open_in(path, run)?;
         reader.verify_plan()?;
-        let replayed = proof::facts(&reader, folder)?.acts;
+        let marked = head::read(folder, &reader.meta().id)?;
+        let replayed = proof::facts(&reader, folder, marked)?.acts;
         index(&transaction, run, &reader, &replayed).map_err(failed)?;
     }
     transaction.commit().map_err(failed)

@@ -93,6 +93,15 @@ impl Journal {
         any.map_err(|e| from_sqlite("read", &self.path, e))
     }
 
+    /// Fails when it has none: for a job that must not begin where what was done before is unknown.
+    pub fn require_history(&self) -> Result<(), StoreError> {
+        let tenant = self.folder.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self.has_history()? {
+            true => Ok(()),
+            false => Err(StoreError::NoHistory { state: self.state.display().to_string(), tenant }),
+        }
+    }
+
     /// What all runs of the tenant reserved of the call budget, oldest first. What a clock that was far ahead dated after
     /// `now` counts as of now.
     pub fn charges(&self, now: Moment) -> Result<Vec<Charge>, StoreError> {
@@ -136,7 +145,8 @@ impl Journal {
         // As it was written when it began: the head file's name depends on it.
         let id = &reader.meta().id;
         reader.verify_plan()?;
-        let Proven { head, acts, .. } = proof::facts(&reader, &self.folder.path)?;
+        let marked = head::read(&self.folder.path, id)?;
+        let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
         let host = self.last_host(key)?;
         // From here on the head file is there again, also for a finished run that gets new facts.
         let head_file = HeadFile::create(&self.folder.path, id, head)?;
@@ -145,6 +155,24 @@ impl Journal {
         let acts = self.acts_of(key, &meta, &header, acts.into_unanswered())?;
         let run = SqliteRun::new(self.folder, self.connection, head_file, key, head, acts)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Where the database stands.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the head files stand.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder.path
     }
 
     /// What no chain of facts covers: the structure of the database and the index of acts.

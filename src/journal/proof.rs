@@ -14,16 +14,13 @@ use std::path::Path;
 pub(super) struct Proven {
     /// The end of their chain.
     pub(super) head: Head,
-    /// Where the head file stands; a finished run needs none.
-    pub(super) marked: Option<Head>,
     /// What they leave in the index of acts.
     pub(super) acts: Replayed,
 }
 
-/// Proves a run's chain, and that it reaches the head file that stands in `folder`.
-pub(super) fn facts(reader: &RunReader, folder: &Path) -> Result<Proven, StoreError> {
+/// Proves a run's chain, and that it reaches what its head file, the one in `folder`, says.
+pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> Result<Proven, StoreError> {
     let id = &reader.meta().id;
-    let marked = head::read(folder, id)?;
     let mut reached = marked.is_none_or(|marked| marked == reader.seed());
     let (mut acts, mut finished) = (Replayed::default(), false);
     let head = reader.walk(|head, at, body| {
@@ -40,7 +37,7 @@ pub(super) fn facts(reader: &RunReader, folder: &Path) -> Result<Proven, StoreEr
     if marked.is_none() && head.sequence > 0 && !finished {
         return Err(damage(&head::path_of(folder, id), format!("it is gone, but run {id} is not finished")));
     }
-    Ok(Proven { head, marked, acts })
+    Ok(Proven { head, acts })
 }
 
 /// What to say when the chain does not have the fact that the head file names.

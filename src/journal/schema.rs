@@ -179,7 +179,7 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<Option<u32
 
 /// Proves that tables and views are those of its version, to the letter: a changed word in them could change what a row
 /// means. What others added to it is their own.
-fn check_texts(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
+pub(super) fn check_texts(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
     let texts = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
         let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
         let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);

@@ -4,7 +4,9 @@ mod accidents;
 mod files;
 mod golden;
 mod history;
+mod index;
 mod memory;
+mod pruning;
 mod reading;
 mod size;
 
