@@ -39,7 +39,7 @@ const OWNED: [u32; 33] = [
 ];
 
 /// Cases that go on beside one another: most of them wait most of the time.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 16;
 
 #[test]
 fn every_owned_row_holds() {
@@ -65,8 +65,10 @@ fn wrong_of(cases: Vec<Case>) -> String {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+                    let t = std::time::Instant::now();
                     let met = catch_unwind(AssertUnwindSafe(|| case.meet()));
                     let broken = met.unwrap_or_else(|panic| vec![format!("it panicked: {}", words_of(panic.as_ref()))]);
+                    eprintln!("TIME {:?} {} {}", t.elapsed().as_millis(), case.row, case.what);
                     if !broken.is_empty() {
                         found.lock().expect("no case holds it").push((case.row, case.what.clone(), broken));
                     }

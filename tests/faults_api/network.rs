@@ -1,7 +1,7 @@
 //! Faults of the network: rows 19 to 24, 27, and 29 to 34.
 
 use crate::bench::Bench;
-use crate::case::{Case, DELETE, Met, case, facts, inject, repeated, unknown};
+use crate::case::{Case, DELETE, Met, case, facts, held, inject, repeated, unknown, unknown_or_held};
 use crate::namespaces::{self, with_own_names};
 use crate::relay::{Deed, Inject, Kind, Reach, Relay};
 use crate::wire::Answer;
@@ -130,10 +130,15 @@ fn carried_out_without_an_answer() -> Vec<Case> {
         call.forward();
         call.reset();
     });
-    let mut cases = unknown(21, "carried out, and closed without an answer", true, &closed);
-    cases.extend(unknown(21, "carried out, and reset without an answer", true, &reset));
-    cases.extend(unknown(21, "read whole, and closed", false, &inject(|call| call.close())));
-    cases.extend(unknown(21, "read whole, and reset", false, &inject(|call| call.reset())));
+    let mut cases = Vec::new();
+    for (what, executes, fault) in [
+        ("carried out, and closed without an answer", true, &closed),
+        ("carried out, and reset without an answer", true, &reset),
+        ("read whole, and closed", false, &inject(|call| call.close())),
+        ("read whole, and reset", false, &inject(|call| call.reset())),
+    ] {
+        cases.extend([unknown(21, what, executes, fault), held(21, what, executes, fault)]);
+    }
     cases.push(
         case(21, "carried out with TLS, and closed without an answer")
             .reach(Reach::Tls)
@@ -166,12 +171,16 @@ fn carried_out_without_an_answer() -> Vec<Case> {
 fn too_late() -> Vec<Case> {
     let late = inject(|call| {
         let answer = call.forward();
-        std::thread::sleep(ms(1_500));
+        std::thread::sleep(ms(3_000));
         call.send(&answer);
     });
     let never = inject(|call| call.hold());
-    let mut cases = unknown(22, "the answer comes after the time limit", true, &late);
-    cases.extend(unknown(22, "no answer comes", false, &never));
+    let mut cases = Vec::new();
+    for (what, executes, fault) in
+        [("the answer comes after the time limit", true, &late), ("no answer comes", false, &never)]
+    {
+        cases.extend([unknown(22, what, executes, fault), held(22, what, executes, fault)]);
+    }
     let mut cases: Vec<Case> = cases
         .into_iter()
         .map(|case| {
@@ -212,12 +221,12 @@ fn half_an_answer() -> Vec<Case> {
         ("no last chunk", |answer| chunked(answer, "")),
     ];
     let mut cases = Vec::new();
-    for (what, spoil) in spoils {
+    for (turn, (what, spoil)) in spoils.into_iter().enumerate() {
         let fault = inject(move |call| {
             let answer = call.forward();
             call.raw(spoil(&answer));
         });
-        cases.extend(unknown(23, what, true, &fault));
+        cases.push(unknown_or_held(turn, 23, what, true, &fault));
         cases.push(repeated(23, &format!("{what}, of a detail"), &fault));
     }
     cases
@@ -270,15 +279,16 @@ fn proxies() -> Vec<Case> {
         })
     };
     let mut cases = Vec::new();
-    for status in [407, 502, 504] {
-        cases.extend(unknown(27, &format!("a proxy answers an act with {status}"), false, &answered(status)));
+    for (turn, status) in [407, 502, 504].into_iter().enumerate() {
+        let what = format!("a proxy answers an act with {status}");
+        cases.push(unknown_or_held(turn, 27, &what, false, &answered(status)));
         cases.push(repeated(27, &format!("a proxy answers a poll with {status}"), &answered(status)));
     }
     let after = inject(|call| {
         call.forward();
         call.send(&Answer::new(504, &[], ""));
     });
-    cases.extend(unknown(27, "a proxy gives up on an act that is carried out", true, &after));
+    cases.push(held(27, "a proxy gives up on an act that is carried out", true, &after));
     let through_proxy = |what: &str, status| {
         case(27, what)
             .url(|_| "https://tenant.invalid".to_owned())
@@ -333,12 +343,13 @@ fn slow_and_endless() -> Vec<Case> {
         call.trickle(b"HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n", &[b' '; 65_536], ms(0));
     });
     let informed = inject(|call| call.endless(b"HTTP/1.1 102 Processing\r\n\r\n", ms(1)));
-    let bomb = inject(|call| {
-        let answer = Answer::new(200, &[("content-encoding", "gzip")], gzip_bomb());
+    let unfolds = gzip_bomb();
+    let bomb = inject(move |call| {
+        let answer = Answer::new(200, &[("content-encoding", "gzip")], unfolds.clone());
         call.send(&answer);
     });
     let mut cases = Vec::new();
-    for (what, executes, fault, hurried) in [
+    let faults = [
         ("headers for ever", false, &trickle, true),
         ("one byte at a time", true, &slow, true),
         ("headers one byte at a time", false, &slow_headers, true),
@@ -346,10 +357,11 @@ fn slow_and_endless() -> Vec<Case> {
         ("ten gigabytes", false, &ten_gigabytes, false),
         ("the answer is about to come, for ever", false, &informed, true),
         ("a few bytes that unfold to many", false, &bomb, false),
-    ] {
-        let of_act = unknown(30, what, executes, fault);
+    ];
+    for (turn, (what, executes, fault, hurried)) in faults.into_iter().enumerate() {
+        let of_act = unknown_or_held(turn, 30, what, executes, fault);
         let of_poll = repeated(30, &format!("{what}, of a detail"), fault);
-        for case in of_act.into_iter().chain([of_poll]) {
+        for case in [of_act, of_poll] {
             let case = case.wrapped(|bench, command, _| little_memory(bench, &command));
             cases.push(if hurried { case.hurried() } else { case });
         }
@@ -392,13 +404,13 @@ fn gzip_bomb() -> Vec<u8> {
 fn half_open() -> Vec<Case> {
     let in_pieces = inject(|call| {
         let answer = call.forward();
-        call.in_pieces(&answer.bytes(), ms(1));
+        call.in_pieces(&answer.bytes());
     });
     let gone = inject(|call| call.hold());
     vec![
         case(31, "answers come byte by byte")
-            .acts(0..100, &in_pieces)
-            .polls(0..100, &in_pieces)
+            .acts(0..2, &in_pieces)
+            .polls(0..2, &in_pieces)
             .ends(0, &[("succeeded", 6)], 6),
         case(31, "somebody takes the connection and never reads from it")
             .hurried()
