@@ -158,11 +158,7 @@ fn odd_ids() -> Vec<Case> {
         cases.push(unknown_or_held(turn, 36, what, true, &body(text)));
     }
     let more = ids(|ids| ids.push(json!("RTF_00000000-0000-4000-8000-00000000beef_2-2025_nobodys")));
-    cases.push(
-        case(36, "one id more")
-            .acts(0..100, &more)
-            .ends(0, &[("succeeded", 6)], 6),
-    );
+    cases.push(case(36, "one id more").acts(0..100, &more).ends(0, &[("succeeded", 6)], 6));
     let foreign_first = ids(|ids| ids.insert(0, json!("RTF_00000000-0000-4000-8000-00000000beef_2-2025_nobodys")));
     cases.push(case(36, "one id more, before the others").acts(0..100, &foreign_first).ends(0, &[("succeeded", 6)], 6));
     let too_many = ids(|ids| ids.extend((0..1_000).map(|n| json!(format!("RTF_{n}")))));
@@ -172,18 +168,29 @@ fn odd_ids() -> Vec<Case> {
     let numbers = ids(|ids| *ids = vec![json!(1), json!(2)]);
     cases.push(case(36, "numbers").acts(0..1, &numbers).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
     let one_number = ids(|ids| ids[0] = json!(7));
-    cases.push(case(36, "a number among ids").acts(0..1, &one_number).ends(5, &[("unmatched", 1), ("succeeded", 5)], 6));
+    cases.push(case(36, "a number among ids").acts(0..1, &one_number).ends(
+        5,
+        &[("unmatched", 1), ("succeeded", 5)],
+        6,
+    ));
     let nulls = ids(|ids| *ids = vec![Value::Null, json!({}), json!([])]);
-    cases.push(case(36, "null, an object and a list").acts(0..1, &nulls).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
+    cases.push(case(36, "null, an object and a list").acts(0..1, &nulls).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
     let unsafe_ids = ids(|ids| *ids = vec![json!("../../performAction"), json!("//evil.example/x")]);
-    cases.push(case(36, "ids that lead elsewhere").acts(0..1, &unsafe_ids).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
+    cases.push(case(36, "ids that lead elsewhere").acts(0..1, &unsafe_ids).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
     let of_another_batch = ids(|ids| *ids = vec![json!("RTF_unknown_1"), json!("RTF_unknown_2")]);
-    cases.push(
-        case(36, "ids that nobody knows")
-            .deadline("1s")
-            .acts(0..1, &of_another_batch)
-            .ends(4, &[("timed_out", 2), ("succeeded", 4)], 6),
-    );
+    cases.push(case(36, "ids that nobody knows").deadline("1s").acts(0..1, &of_another_batch).ends(
+        4,
+        &[("timed_out", 2), ("succeeded", 4)],
+        6,
+    ));
     cases
 }
 
@@ -248,9 +255,11 @@ fn what_nobody_asked_for() -> Vec<Case> {
             .acts(0..1, &large)
             .ends(0, &[("succeeded", 6)], 6)
             .holds("it is in no report", |met| !met.report.to_string().contains("MARKED")),
-        case(51, "a byte order mark and white space around an act's answer")
-            .acts(0..100, &instead(marked))
-            .ends(0, &[("succeeded", 6)], 6),
+        case(51, "a byte order mark and white space around an act's answer").acts(0..100, &instead(marked)).ends(
+            0,
+            &[("succeeded", 6)],
+            6,
+        ),
     ]
 }
 
@@ -265,17 +274,19 @@ fn ambiguous_json() -> Vec<Case> {
     let mut cases = Vec::new();
     let faults = [
         ("the ids twice", spoiled(|text| text.replacen('{', r#"{"remediationIds":["RTF_other"],"#, 1))),
-        ("the ids twice, once written with an escape", spoiled(|text| {
-            text.replacen('{', r#"{"remediation\u0049ds":["RTF_other"],"#, 1)
-        })),
+        (
+            "the ids twice, once written with an escape",
+            spoiled(|text| text.replacen('{', r#"{"remediation\u0049ds":["RTF_other"],"#, 1)),
+        ),
         ("a key twice, deep inside", spoiled(|text| text.replacen('{', r#"{"x":[{"a":1,"a":2}],"#, 1))),
         ("a number without end", spoiled(|text| text.replacen('{', r#"{"x":1e999,"#, 1))),
         ("half a character", spoiled(|text| text.replacen('{', r#"{"x":"\ud800","#, 1))),
         ("a text after the text", spoiled(|text| format!("{text}{text}"))),
         ("a text that ends early", spoiled(|text| text[..text.len() - 1].to_owned())),
-        ("ten thousand lists in one another", spoiled(|text| {
-            text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(10_000), "]".repeat(10_000)), 1)
-        })),
+        (
+            "ten thousand lists in one another",
+            spoiled(|text| text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(10_000), "]".repeat(10_000)), 1)),
+        ),
         ("a comment", spoiled(|text| format!("/* */{text}"))),
         ("a comma too many", spoiled(|text| text.replace("]}", ",]}"))),
     ];
@@ -284,7 +295,9 @@ fn ambiguous_json() -> Vec<Case> {
     }
     let not_utf8 = instead(|answer| {
         let body = String::from_utf8(answer.body.clone()).expect("text").replacen('{', "{\"x\":\"?\",", 1);
-        answer.clone().with_body(body.into_bytes().into_iter().map(|b| if b == b'?' { 0xFF } else { b }).collect::<Vec<_>>())
+        answer
+            .clone()
+            .with_body(body.into_bytes().into_iter().map(|b| if b == b'?' { 0xFF } else { b }).collect::<Vec<_>>())
     });
     cases.push(unknown(52, "bytes that are no UTF-8", true, &not_utf8));
     cases

@@ -314,7 +314,10 @@ impl Case {
             (&bench.url, &url),
             ("concurrency: 8, batch_size: 50", &size),
             ("act_timeout: 30s, poll_timeout: 10s", "act_timeout: 20s, poll_timeout: 20s"),
-            ("first_after: 200ms, interval: 500ms, interval_max: 5s", "first_after: 30ms, interval: 60ms, interval_max: 250ms"),
+            (
+                "first_after: 200ms, interval: 500ms, interval_max: 5s",
+                "first_after: 30ms, interval: 60ms, interval_max: 250ms",
+            ),
             ("deadline: 5m", "deadline: 20s"),
             ("auth: {token_command: [echo, any-token-will-do]}", "auth: {token_env: QUELL_TOKEN}"),
         ];

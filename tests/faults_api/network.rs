@@ -140,10 +140,11 @@ fn carried_out_without_an_answer() -> Vec<Case> {
         cases.extend([unknown(21, what, executes, fault), held(21, what, executes, fault)]);
     }
     cases.push(
-        case(21, "carried out with TLS, and closed without an answer")
-            .reach(Reach::Tls)
-            .acts(0..1, &closed)
-            .ends(5, &[("unknown", 2), ("succeeded", 4)], 6),
+        case(21, "carried out with TLS, and closed without an answer").reach(Reach::Tls).acts(0..1, &closed).ends(
+            5,
+            &[("unknown", 2), ("succeeded", 4)],
+            6,
+        ),
     );
     cases.push(
         case(21, "two acts in a row are not answered")
@@ -157,11 +158,14 @@ fn carried_out_without_an_answer() -> Vec<Case> {
             .action(DELETE)
             .items(12, 2)
             .concurrency(3)
-            .acts(0..100, &inject(|call| {
-                std::thread::sleep(ms(300));
-                call.forward();
-                call.close();
-            }))
+            .acts(
+                0..100,
+                &inject(|call| {
+                    std::thread::sleep(ms(300));
+                    call.forward();
+                    call.close();
+                }),
+            )
             .ends(5, &[("unknown", 6), ("not_started", 6)], 6)
             .later(5, &[("unknown", 6), ("not_started", 6)], 6),
     );
@@ -408,10 +412,11 @@ fn half_open() -> Vec<Case> {
     });
     let gone = inject(|call| call.hold());
     vec![
-        case(31, "answers come byte by byte")
-            .acts(0..2, &in_pieces)
-            .polls(0..2, &in_pieces)
-            .ends(0, &[("succeeded", 6)], 6),
+        case(31, "answers come byte by byte").acts(0..2, &in_pieces).polls(0..2, &in_pieces).ends(
+            0,
+            &[("succeeded", 6)],
+            6,
+        ),
         case(31, "somebody takes the connection and never reads from it")
             .hurried()
             .action(DELETE)
@@ -434,10 +439,7 @@ fn http2() -> Vec<Case> {
             .holds("three acts, none of them with HTTP/2", |met| met.relay.count(Kind::Act) == 3)
             .holds("two polls met it", |met| met.relay.fired() == 2)
     };
-    vec![
-        offered("the server goes away", GO_AWAY),
-        offered("the server refuses the stream", REFUSED_STREAM),
-    ]
+    vec![offered("the server goes away", GO_AWAY), offered("the server refuses the stream", REFUSED_STREAM)]
 }
 
 fn broken_ipv6() -> Vec<Case> {
@@ -454,9 +456,7 @@ fn broken_ipv6() -> Vec<Case> {
     let two_addresses = |what: &str| {
         case(33, what)
             .url(|relay| relay.url().replace("127.0.0.1", "localhost"))
-            .wrapped(|bench, command, _| {
-                with_own_names(bench, &command, "::1 localhost\n127.0.0.1 localhost\n")
-            })
+            .wrapped(|bench, command, _| with_own_names(bench, &command, "::1 localhost\n127.0.0.1 localhost\n"))
             .took_place(|met| {
                 let order = std::fs::read_to_string(met.bench.path("addresses")).unwrap_or_default();
                 order.starts_with("::1 ") && order.contains("127.0.0.1 ") && namespaces::ipv6_is_broken(met.relay)
