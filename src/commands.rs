@@ -5,6 +5,7 @@ pub mod check;
 mod excerpts;
 pub mod init;
 pub mod inputs;
+mod overlap;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -2,7 +2,7 @@
 
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, spent_until, wall_clock};
-use super::{report_paths, tell};
+use super::{overlap, report_paths, tell};
 use crate::cli::Running;
 use crate::driver::{Driver, RunClock};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
@@ -27,12 +27,17 @@ async fn resume(run: Option<&str>, running: &Running, state: &Path) -> Result<Ex
         tell("there is no unfinished run in this state folder");
         return Ok(ExitCode::Fine);
     };
-    let journal = Journal::open(state, &tenant)?;
     let preview = RunReader::of_tenant(state, &tenant, &id)?;
+    let playbook = overlap::take_playbook(state, preview.header(), Some(&id), running).await?;
+    let journal = Journal::open(state, &tenant)?;
     report_paths::check(running, None, state)?;
     let spent = spent_before(wall_clock(), &preview, &journal)?;
     drop(preview);
-    let taken = journal.resume(&id)?;
+    let mut taken = journal.resume(&id)?;
+    taken.run.keep(playbook, &id)?;
+    if running.priority {
+        taken.run.go_first();
+    }
     let reader = taken.run.reader()?;
     let (engine, simulator) = restore(&reader, &id, spent)?;
     if engine.is_over() {
