@@ -17,7 +17,7 @@ const TRY_EVERY: Duration = Duration::from_millis(250);
 
 /// Takes the lock of the plan's playbook. A `run` that is taken up is not waited for while another process works on it:
 /// that one does what is to be done.
-pub async fn take_playbook(
+pub(super) async fn take_playbook(
     state: &Path,
     header: &PlanHeader,
     run: Option<&str>,
