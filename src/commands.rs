@@ -6,6 +6,7 @@ mod excerpts;
 pub mod init;
 pub mod inputs;
 pub mod keep;
+mod overlap;
 pub mod plan;
 pub mod poll;
 pub mod progress;

@@ -11,7 +11,7 @@ pub use caller::{Caller, OnlyPolls};
 use crate::engine::call::{ActReply, Call, CallWhat, LimitHeaders, PollReply, Reply, ReplyBody};
 use crate::engine::fact::{BatchId, CallId, Fact, Moment, StopReason, What};
 use crate::engine::{Beginning, Engine, Illegal, Input, Progress, Then, Turn, tag};
-use crate::journal::{Charge, Head, Store, StoreError};
+use crate::journal::{Head, Store, StoreError};
 use crate::plan::PlanHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// Answers that are heard before their facts are appended in one transaction.
 const INPUTS_PER_COMMIT_MAX: usize = 512;
+/// How often a process looks for the slots that it lacks while others have them.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The run clock: a moment at the start, monotonic time since.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +101,6 @@ pub struct Ending {
 /// What one round of turns asks for.
 struct Round {
     record: Vec<Fact>,
-    charge: u32,
     calls: Vec<Call>,
     then: Then,
 }
@@ -117,39 +118,77 @@ impl<S: Store, C: Caller> Driver<S, C> {
         inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch }));
         loop {
             let (round, illegal) = self.hear(inputs);
-            if let Err(cause) = self.append(&round) {
+            if let Err(cause) = self.append(&round.record) {
                 let unrecorded = self.await_acts(&round.record, calls, stops).await;
                 return Err(DriverError::Store { cause, unrecorded });
             }
             if let Some(cause) = illegal {
                 return Err(DriverError::Illegal { cause, unrecorded: self.await_acts(&[], calls, stops).await });
             }
-            for call in round.calls {
-                if let Err(cause) = self.start(call, &mut calls) {
+            let then = round.then;
+            inputs = match self.go_on(round, &mut calls, &mut watch) {
+                Ok(inputs) => inputs,
+                Err(cause) => {
                     let unrecorded = self.await_acts(&[], calls, stops).await;
                     return Err(DriverError::Store { cause, unrecorded });
                 }
-            }
-            watch(&self.engine.progress(), &round.record);
-            let until = match round.then {
-                Then::Finished => return Ok(Ending { progress: self.engine.progress(), died: calls.died }),
-                Then::WaitUntil(moment) => Some(self.clock.instant(moment)),
-                Then::WaitForInput => None,
             };
-            inputs = calls.wait(until, &mut stops).await;
+            if then == Then::Finished {
+                return Ok(Ending { progress: self.engine.progress(), died: calls.died });
+            }
+            if inputs.is_empty() {
+                let heard = calls.wait(self.until(then), &mut stops).await;
+                // Before anything starts: somebody else may go first by now.
+                inputs = match self.share() {
+                    Ok(inputs) => inputs,
+                    Err(cause) => {
+                        let (round, _) = self.hear(heard);
+                        let unrecorded = self.await_acts(&round.record, calls, stops).await;
+                        return Err(DriverError::Store { cause, unrecorded });
+                    }
+                };
+                inputs.extend(heard);
+            }
         }
+    }
+
+    /// What follows once the facts of a round are durable: its calls start, and what is lacking is taken.
+    fn go_on(
+        &mut self,
+        round: Round,
+        calls: &mut Calls,
+        watch: &mut impl FnMut(&Progress, &[Fact]),
+    ) -> Result<Vec<Input>, StoreError> {
+        for call in round.calls {
+            self.start(call, calls)?;
+        }
+        watch(&self.engine.progress(), &round.record);
+        if round.then == Then::Finished {
+            return self.settle().map(|()| Vec::new());
+        }
+        self.share()
+    }
+
+    /// Until when there is nothing to do but wait.
+    fn until(&mut self, then: Then) -> Option<Instant> {
+        let until = match then {
+            Then::WaitUntil(moment) => Some(self.clock.instant(moment)),
+            Then::WaitForInput | Then::Finished => None,
+        };
+        let lacks_slots = self.engine.wish().slots > self.engine.slots();
+        let look = lacks_slots.then(|| Instant::now() + LOOK_EVERY);
+        until.into_iter().chain(look).min()
     }
 
     /// One turn for each input, until one of them ends the run. What was heard before something illegal still counts.
     fn hear(&mut self, inputs: Vec<Input>) -> (Round, Option<Illegal>) {
-        let mut round = Round { record: Vec::new(), charge: 0, calls: Vec::new(), then: Then::WaitForInput };
+        let mut round = Round { record: Vec::new(), calls: Vec::new(), then: Then::WaitForInput };
         for input in inputs {
-            let Turn { record, charge, calls, then } = match self.engine.turn(self.clock.now(), input) {
+            let Turn { record, calls, then } = match self.engine.turn(self.clock.now(), input) {
                 Ok(turn) => turn,
                 Err(illegal) => return (round, Some(illegal)),
             };
             round.record.extend(record);
-            round.charge += charge;
             round.calls.extend(calls);
             round.then = then;
             if then == Then::Finished {
@@ -159,13 +198,35 @@ impl<S: Store, C: Caller> Driver<S, C> {
         (round, None)
     }
 
-    fn append(&mut self, round: &Round) -> Result<(), StoreError> {
-        if round.record.is_empty() && round.charge == 0 {
-            return Ok(());
+    fn append(&mut self, record: &[Fact]) -> Result<(), StoreError> {
+        if !record.is_empty() {
+            self.head = self.store.append(self.head, record)?;
         }
-        let charge = (round.charge > 0).then(|| Charge { at: self.engine.now(), calls: round.charge });
-        self.head = self.store.append(self.head, &round.record, charge)?;
         Ok(())
+    }
+
+    /// Takes what the engine wishes for of what all runs of the tenant share, as far as it is there. Nothing to hear
+    /// means that nothing has changed.
+    fn share(&mut self) -> Result<Vec<Input>, StoreError> {
+        let wish = self.engine.wish();
+        let slots = self.store.slots(&wish)?;
+        let mut inputs = Vec::new();
+        if slots != self.engine.slots() {
+            inputs.push(Input::Slots(slots));
+        }
+        if wish.calls > 0
+            && slots > wish.in_flight
+            && let Some(ask) = self.engine.ask(self.clock.now(), wish.calls)
+        {
+            inputs.push(Input::Granted(self.store.reserve(&ask)?));
+        }
+        Ok(inputs)
+    }
+
+    /// The process ends: what it did with its reservations is entered, and the rest given back.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(account) = self.engine.settle(self.clock.now()) else { return Ok(()) };
+        self.store.reserve(&account).map(drop)
     }
 
     /// Starts a call whose intent is durable. Its texts are loaded here: the engine has only numbers.

@@ -22,6 +22,7 @@ mod unclear;
 use call::{Call, CallWhat, Reply};
 use fact::{BatchId, Before, CallId, Fact, ItemId, Moment, RemediationRef, StopReason, What};
 use limiter::Opening;
+pub use limiter::{Ask, Granted, Wish};
 use state::Flight;
 pub use state::{Engine, Illegal, Progress};
 pub use unclear::Resolution;
@@ -52,6 +53,10 @@ pub enum Input {
     },
     /// Time has passed.
     Ticked,
+    /// How many calls this process may have in flight from now on: its share of what all runs of the tenant may.
+    Slots(u16),
+    /// Calls were reserved, in answer to [`Engine::ask`].
+    Granted(Granted),
     /// Somebody asks to stop.
     Stop(StopReason),
 }
@@ -90,8 +95,6 @@ pub struct DoneBefore {
 pub struct Turn {
     /// What happened, to be written down first.
     pub record: Vec<Fact>,
-    /// Calls to reserve durably in the budget, together with the facts.
-    pub charge: u32,
     /// Calls to start.
     pub calls: Vec<Call>,
     /// What to wait for.
@@ -141,7 +144,7 @@ impl Engine {
     /// Hears one input at the time `now` and decides. The facts of the turn are already applied when it returns.
     pub fn turn(&mut self, now: Moment, input: Input) -> Result<Turn, Illegal> {
         self.now = self.now.max(now);
-        let mut turn = Turn { record: Vec::new(), charge: 0, calls: Vec::new(), then: Then::Finished };
+        let mut turn = Turn { record: Vec::new(), calls: Vec::new(), then: Then::Finished };
         self.hear(input, &mut turn.record)?;
         self.start_calls(&mut turn)?;
         turn.then = self.conclude(&mut turn.record)?;
@@ -165,6 +168,14 @@ impl Engine {
                 self.bar_after(record)
             }
             Input::Ticked => Ok(()),
+            Input::Slots(slots) => {
+                self.limiter.share(slots);
+                Ok(())
+            }
+            Input::Granted(granted) => {
+                self.limiter.grant(self.now, granted);
+                Ok(())
+            }
             Input::Stop(StopReason::SignalAgain) => {
                 self.leaving = true;
                 self.stop(StopReason::SignalAgain, record)
@@ -245,7 +256,7 @@ impl Engine {
     fn start(&mut self, flight: Flight, what: CallWhat, turn: &mut Turn) {
         let id = CallId(self.next_call);
         self.next_call += 1;
-        turn.charge += self.limiter.start();
+        self.limiter.start();
         self.in_flight.insert(id, flight);
         turn.calls.push(Call { id, what });
     }
@@ -296,11 +307,51 @@ impl Engine {
         let wanted = poll.into_iter().chain(act).min().filter(|_| !self.leaving);
         let call = match (wanted, self.limiter.opening(self.now)) {
             (None, _) | (_, Opening::AfterReply) => None,
+            // What is due by now is wished for, and comes with what is granted.
+            (Some(wanted), Opening::AfterGrant) => Some(wanted).filter(|wanted| *wanted > self.now),
             (Some(wanted), Opening::Now) => Some(wanted),
             (Some(wanted), Opening::At(open)) => Some(wanted.max(open)),
         };
         let drain = self.drain_until.filter(|until| *until > self.now);
         Ok(call.into_iter().chain(drain).min().map_or(Then::WaitForInput, Then::WaitUntil))
+    }
+
+    /// What this process wants of what all runs of the tenant share, after its latest turn.
+    pub fn wish(&mut self) -> Wish {
+        let due = if self.leaving || self.ended.is_some() { 0 } else { self.due() };
+        self.limiter.wish(self.now, due)
+    }
+
+    /// The reservation of that many calls; `None` without a limit. Its answer is the next [`Input::Granted`].
+    pub fn ask(&mut self, at: Moment, calls: u32) -> Option<Ask> {
+        self.limiter.ask(at, calls)
+    }
+
+    /// The account that a process gives when it ends; `None` when there is nothing to tell.
+    pub fn settle(&mut self, at: Moment) -> Option<Ask> {
+        self.limiter.settle(at)
+    }
+
+    /// See [`Input::Slots`].
+    pub fn slots(&self) -> u16 {
+        self.limiter.slots()
+    }
+
+    /// About how many calls are due that have not started; no more are counted than could start.
+    fn due(&mut self) -> usize {
+        let room = usize::from(self.limiter.room());
+        let acts = match self.next_act() {
+            Some((ready, _)) if ready <= self.now => self.batches_ready(),
+            _ => 0,
+        };
+        let polls = if self.next_poll().is_some() { self.poller.count_due(self.now, room) } else { 0 };
+        (acts + polls).min(room)
+    }
+
+    fn batches_ready(&self) -> usize {
+        let full = usize::from(self.config.batch_size);
+        let lanes = self.lanes.iter().filter(|((step, _), _)| !self.is_held(*step));
+        lanes.map(|(_, lane)| lane.len().div_ceil(full)).sum()
     }
 
     fn tally(&mut self, record: &mut Vec<Fact>) -> Result<(), Illegal> {

@@ -1,16 +1,18 @@
-//! The durable store: a run's plan and facts, the lock, the call budget.
+//! The durable store: a run's plan and facts, the locks, and what runs beside each other share of the tenant's limits.
 //!
 //! It keeps what it is given and proves that it is whole; it decides nothing and never waits for the network. One
-//! SQLite database per tenant, written by one process at a time and readable by any; `docs/journal.md` says how it is
-//! read without quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
+//! SQLite database per tenant; each run in it is written by one process. `docs/journal.md` says how it is read without
+//! quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
 
 mod acts;
+mod budget;
 mod chain;
 mod folder;
 mod head;
 mod history;
 mod keys;
 mod list;
+mod lock;
 #[cfg(test)]
 mod memory;
 mod migrate;
@@ -23,11 +25,13 @@ mod run;
 mod schema;
 mod unresolved;
 mod verify;
+mod slots;
 
 #[cfg(test)]
 mod tests;
 
 pub use list::{Listed, RunSummaryRow, runs};
+pub use lock::{PlaybookLock, holder_of_run};
 #[cfg(test)]
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
@@ -39,7 +43,8 @@ pub use unresolved::{Unresolved, UnresolvedRun, unresolved};
 pub use verify::{Verified, verify};
 
 use crate::engine::call::ItemBody;
-use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
+use crate::engine::fact::{Fact, ItemId, RemediationRef};
+use crate::engine::{Ask, Granted, Wish};
 
 /// The end of a run's chain of facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,20 +55,16 @@ pub struct Head {
     pub hash: [u8; 32],
 }
 
-/// Calls of the budget that are reserved before they are spent, so that a crash can only under-use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Charge {
-    /// When, on the run clock.
-    pub at: Moment,
-    /// How many calls.
-    pub calls: u32,
-}
-
 /// One run's durable facts, as its driver sees them.
 pub trait Store {
     /// Appends in one durable transaction: when it returns, the facts survive a power cut. It fails when `expected` is
     /// not the present head (someone else has taken over). After any failure the store refuses everything.
-    fn append(&mut self, expected: Head, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError>;
+    fn append(&mut self, expected: Head, facts: &[Fact]) -> Result<Head, StoreError>;
+    /// Reserves calls durably, as many as the window of all runs of the tenant has room for: no call leaves without.
+    fn reserve(&mut self, ask: &Ask) -> Result<Granted, StoreError>;
+    /// How many calls of this process may be in flight from now on, so that no more of all runs of the tenant are than
+    /// the tenant allows. What is in flight beyond that goes on.
+    fn slots(&mut self, wish: &Wish) -> Result<u16, StoreError>;
     /// What is sent for these items, in the order asked for.
     fn bodies(&mut self, items: &[ItemId]) -> Result<Vec<ItemBody>, StoreError>;
     /// The text of a returned remediation id.
@@ -74,10 +75,12 @@ pub trait Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds it.
-    #[error("{holder} is using this state folder")]
+    #[error("{holder} {at}")]
     Held {
         /// Process and run, as far as known.
         holder: String,
+        /// What it does: `is using this state folder`, `is carrying out the playbook "contain"`, …
+        at: String,
     },
     /// Reading or writing failed: a full disk, a removed folder, a failed sync.
     #[error("cannot {doing} {path}: {cause}")]

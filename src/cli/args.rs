@@ -123,6 +123,9 @@ pub struct Running {
     /// Who is at it, for the journal [default: the user of the CI job or of this machine]
     #[arg(long, value_name = "NAME", value_parser = operator)]
     pub operator: Option<String>,
+    /// Go before other runs of the tenant: they start no call while this one lacks one
+    #[arg(long)]
+    pub priority: bool,
     /// No progress; problems and the summary remain
     #[arg(long, short)]
     pub quiet: bool,

@@ -45,7 +45,8 @@ pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Pa
 }
 
 async fn poll(tenant: &str, id: &str, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
-    let taken = Taken::up(state, tenant, id, taking)?;
+    let mut taken = Taken::up(state, tenant, id, taking, running).await?;
+    taken.sends_nothing();
     let adopted = taken.adopted(taking);
     let Taken { resumed, engine, simulator, .. } = taken;
     let header = Arc::new(resumed.header);

@@ -15,7 +15,7 @@ use crate::engine::limiter::{Limiter, Opening};
 use crate::engine::{Engine, Resolution};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
-use crate::journal::{Charge, Head, RunReader, SqliteRun, Store};
+use crate::journal::{Head, RunReader, SqliteRun, Store};
 use crate::plan::PlanHeader;
 use crate::problem::{Place, Problem};
 use crate::report::words;
@@ -28,6 +28,8 @@ use std::time::Duration;
 const RESOLVABLE: [Before; 3] = [Before::Unknown, Before::Unmatched, Before::TimedOut];
 /// How often a read that a limit or the network kept from being answered is tried.
 const TRIES_MAX: u32 = 5;
+/// How often it is looked whether another run of the tenant has left room for a call.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Writes the findings down.
 pub fn execute(resolving: &Resolving, taking: &Taking, state: &Path) -> Result<ExitCode, Failure> {
@@ -38,7 +40,8 @@ pub fn execute(resolving: &Resolving, taking: &Taking, state: &Path) -> Result<E
     };
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    let taken = Taken::up(state, &tenant, &id, taking)?;
+    let mut taken = runtime.block_on(Taken::up(state, &tenant, &id, taking, &only_reading(resolving)))?;
+    taken.sends_nothing();
     let adopted = taken.adopted(taking);
     let Taken { resumed, engine, simulator, spent } = taken;
     let (store, head, header, by) = (resumed.run, resumed.head, resumed.header, resolving.operator.clone());
@@ -75,6 +78,7 @@ fn only_reading(resolving: &Resolving) -> Running {
         reports: Vec::new(),
         token_file: resolving.token_file.clone(),
         operator: resolving.operator.clone(),
+        priority: false,
         quiet: true,
         log: LogFormat::Human,
     }
@@ -175,6 +179,7 @@ impl Desk {
                 }
             }
         }
+        self.settle()?;
         self.say_what_is_left()?;
         Ok(if all { ExitCode::Fine } else { ExitCode::SomeFailed })
     }
@@ -234,23 +239,38 @@ impl Desk {
         Err(Failure::Api(format!("{} cannot be read: {last}", inert::terminal(id))))
     }
 
-    /// Waits until the tenant's limits have room for a call, and reserves it.
+    /// Waits until the tenant's limits have room for a call beside those of other runs, and reserves it.
     async fn await_turn(&mut self) -> Result<(), Failure> {
         loop {
             let now = self.now();
-            match self.limiter.opening(now) {
-                Opening::Now | Opening::AfterReply => break,
-                Opening::At(moment) => {
-                    tokio::time::sleep(Duration::from_millis(moment.0.saturating_sub(now.0))).await;
-                }
+            let wish = self.limiter.wish(now, 1);
+            let slots = self.store.slots(&wish)?;
+            self.limiter.share(slots);
+            if wish.calls > 0
+                && slots > 0
+                && let Some(ask) = self.limiter.ask(now, wish.calls)
+            {
+                let granted = self.store.reserve(&ask)?;
+                self.limiter.grant(now, granted);
             }
+            let wait = match self.limiter.opening(now) {
+                Opening::Now => break,
+                Opening::At(moment) => Duration::from_millis(moment.0.saturating_sub(now.0)),
+                Opening::AfterReply | Opening::AfterGrant => LOOK_EVERY,
+            };
+            tokio::time::sleep(wait).await;
         }
-        let calls = self.limiter.start();
-        if calls > 0 {
-            let charge = Charge { at: self.now(), calls };
-            self.head = self.store.append(self.head, &[], Some(charge))?;
-        }
+        self.limiter.start();
         Ok(())
+    }
+
+    /// What was done with the reserved calls is entered, and the rest given back.
+    fn settle(&mut self) -> Result<(), Failure> {
+        let now = self.now();
+        match self.limiter.settle(now) {
+            Some(account) => Ok(self.store.reserve(&account).map(drop)?),
+            None => Ok(()),
+        }
     }
 
     fn resolve(&mut self, resolution: Resolution) -> Result<(), Failure> {
@@ -260,7 +280,7 @@ impl Desk {
     }
 
     fn append(&mut self, facts: &[Fact]) -> Result<(), Failure> {
-        self.head = self.store.append(self.head, facts, None)?;
+        self.head = self.store.append(self.head, facts)?;
         Ok(())
     }
 

@@ -40,10 +40,12 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Fine);
     };
     report_paths::check(running, None, state)?;
-    let taken = Taken::up(state, &tenant, &id, taking)?;
+    let mut taken = Taken::up(state, &tenant, &id, taking, running).await?;
     let adopted = taken.adopted(taking);
+    let over = taken.engine.is_over();
+    let done_before = if over { Vec::new() } else { taken.done_before()? };
     let Taken { resumed, engine, simulator, .. } = taken;
-    if engine.is_over() {
+    if over {
         tell(&format!("run {id} is complete: there is nothing left to do"));
         return finish(false, &tenant, &id, running, state);
     }
@@ -54,7 +56,6 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     let (store, head, api) = (resumed.run, resumed.head, Arc::new(api));
     let (by, continued) = (running.operator.clone(), order.go_on.clone());
-    let done_before = store.done_before(engine.pending(), wall_clock(), header.dedupe_window, &engine.permitted())?;
     tell_of_earlier(&done_before, running);
     let beginning = Beginning { by, adopted, continued, done_before, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };

@@ -2,7 +2,7 @@
 
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, report_paths, tell};
+use super::{inputs, overlap, report_paths, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
@@ -10,7 +10,7 @@ use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, DoneBefore, Engine};
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, Charge, Journal, Place, RunReader, SqliteRun, StoreError};
+use crate::journal::{self, Journal, Place, RunReader, SqliteRun, StoreError};
 use crate::plan::{Plan, PlanHeader, show};
 use crate::report::Colour;
 use crate::run::RunMeta;
@@ -110,6 +110,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         // Better now than after a run has begun; a run with nothing to do needs none.
         api.check_token().await?;
     }
+    let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
     let created = wall_clock();
     let state_warning =
         if simulator.is_some() { None } else { look_at(state, &plan.header.tenant.name, keeping, running)? };
@@ -129,10 +130,15 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         operator: running.operator.clone(),
         retry_of,
     };
-    let store = journal.begin(&meta, &plan)?;
+    let mut store = journal.begin(&meta, &plan)?;
+    store.keep(playbook, &id)?;
+    if running.priority {
+        store.go_first();
+    }
     let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
     let done_before = store.done_before(engine.pending(), created, plan.header.dedupe_window, may_be_repeated)?;
+    store.open_gate();
     tell_of_earlier(&done_before, running);
     let header = Arc::new(plan.header.clone());
     // From here on everything is in the journal; what is left of the plan would only take memory.
@@ -291,26 +297,13 @@ pub fn wall_clock() -> Moment {
     Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
 }
 
-/// The moments from which the calls of earlier processes age.
+/// The moments from which the calls of earlier processes age, as far as they count in the window of this run.
 pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
     let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
     let window = millis(rate.window);
-    // A block may have been reserved long before its last call was made, so all of them are looked at.
-    let call_max = header.limits.act_timeout.max(header.limits.poll_timeout);
-    let mut spent = ageing(&journal.charges(now)?, now, millis(call_max));
+    let mut spent = journal.spent(now)?;
     spent.retain(|until| until.0 + window >= now.0);
     Ok(spent)
-}
-
-/// A block was spent before the next one was reserved, and the last of its calls reached the API no later than a call
-/// may take after that; the last block may have been spent until now.
-fn ageing(charges: &[Charge], now: Moment, call_max_ms: u64) -> Vec<Moment> {
-    let mut spent = Vec::new();
-    for (place, charge) in charges.iter().enumerate() {
-        let until = charges.get(place + 1).map_or(now, |next| Moment(next.at.0 + call_max_ms)).min(now);
-        spent.extend(std::iter::repeat_n(until, charge.calls as usize));
-    }
-    spent
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -385,18 +378,4 @@ pub fn ask(plan: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Held("not confirmed; nothing was sent".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reserved_blocks_age_from_the_latest_moment_they_may_have_been_spent_at() {
-        let charges = [Charge { at: Moment(10), calls: 2 }, Charge { at: Moment(50), calls: 1 }];
-        assert_eq!(ageing(&charges, Moment(90), 5), [Moment(55), Moment(55), Moment(90)]);
-        assert_eq!(ageing(&charges, Moment(52), 5), [Moment(52), Moment(52), Moment(52)]);
-        assert_eq!(ageing(&charges, Moment(20), 5), [Moment(20), Moment(20), Moment(20)]);
-        assert!(ageing(&[], Moment(1), 5).is_empty());
-    }
 }

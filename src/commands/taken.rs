@@ -3,21 +3,19 @@
 //! Whatever must be refused before anything is done with a run is refused here: a journal that another machine wrote
 //! last, a tenant file that says something else than the run was planned with.
 
-use super::inputs;
-use super::run::spent_until;
+use super::run::{spent_until, wall_clock};
 use super::tell;
-use crate::cli::Taking;
+use super::{inputs, overlap};
+use crate::cli::{Running, Taking};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{Engine, Illegal};
+use crate::engine::{DoneBefore, Engine, Illegal};
 use crate::error::Failure;
 use crate::journal::{Journal, Resumed, RunReader, StoreError};
 use crate::plan::PlanHeader;
 use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
 use std::collections::HashMap;
 use std::path::Path;
-
-use super::run::wall_clock;
 
 /// See the module.
 pub struct Taken {
@@ -32,14 +30,20 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Takes up a run of this tenant by its whole name.
-    pub fn up(state: &Path, tenant: &str, id: &str, taking: &Taking) -> Result<Self, Failure> {
-        let journal = Journal::open(state, tenant)?;
+    /// Takes up a run of this tenant by its whole name, once no other run of its playbook goes on. Nobody else can begin
+    /// until [`Taken::done_before`] or [`Taken::sends_nothing`] has said what this process will not send.
+    pub async fn up(state: &Path, tenant: &str, id: &str, taking: &Taking, running: &Running) -> Result<Self, Failure> {
         let preview = RunReader::of_tenant(state, tenant, id)?;
         same_tenant(preview.header(), taking)?;
+        let playbook = overlap::take_playbook(state, preview.header(), Some(id), running).await?;
+        let journal = Journal::open(state, tenant)?;
         let spent = spent_before(wall_clock(), &preview, &journal)?;
         drop(preview);
-        let resumed = journal.resume(id)?;
+        let mut resumed = journal.resume(id)?;
+        resumed.run.keep(playbook, id)?;
+        if running.priority {
+            resumed.run.go_first();
+        }
         if let (Some(host), None) = (&resumed.other_host, &taking.adopt) {
             return Err(StoreError::OtherHost { run: id.to_owned(), host: host.clone() }.into());
         }
@@ -47,6 +51,20 @@ impl Taken {
         let (engine, simulator) = restore(&reader, id, spent.clone())?;
         drop(reader);
         Ok(Self { resumed, engine, simulator, spent })
+    }
+
+    /// What other runs did, or may have done, of what is still to be sent.
+    pub fn done_before(&mut self) -> Result<Vec<DoneBefore>, Failure> {
+        let window = self.resumed.header.dedupe_window;
+        let (pending, permitted) = (self.engine.pending(), self.engine.permitted());
+        let done_before = self.resumed.run.done_before(pending, wall_clock(), window, &permitted)?;
+        self.resumed.run.open_gate();
+        Ok(done_before)
+    }
+
+    /// For a process that sends nothing: others may begin.
+    pub fn sends_nothing(&mut self) {
+        self.resumed.run.open_gate();
     }
 
     /// Why the journal is taken over, when another machine wrote it last.

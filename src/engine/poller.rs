@@ -64,6 +64,20 @@ impl Poller {
         None
     }
 
+    /// How many remediations are due; no more than `most` are counted.
+    pub fn count_due(&mut self, now: Moment, most: usize) -> usize {
+        let mut due = Vec::new();
+        while due.len() < most
+            && let Some(next) = self.longest_due().filter(|(since, _)| *since <= now)
+        {
+            self.due.pop();
+            due.push(next);
+        }
+        let count = due.len();
+        self.due.extend(due.into_iter().map(Reverse));
+        count
+    }
+
     /// Its poll starts.
     pub fn start(&mut self, of: RemediationRef) {
         if let Some(watch) = self.watched.get_mut(&of) {
@@ -204,6 +218,16 @@ mod tests {
         assert_eq!(poller.longest_due().map(|(_, of)| of), Some(ONE));
         poller.forget(ONE);
         assert_eq!(poller.longest_due(), None);
+    }
+
+    #[test]
+    fn what_is_due_is_counted_and_stays() {
+        let mut poller = poller();
+        poller.watch(TWO, Moment(10));
+        poller.watch(ONE, Moment(20));
+        let due = |n: u64| Moment(15_000 + n);
+        assert_eq!([9, 10, 20].map(|n| poller.count_due(due(n), 8)), [0, 1, 2]);
+        assert_eq!((poller.count_due(due(20), 1), poller.longest_due()), (1, Some((due(10), TWO))));
     }
 
     #[test]

@@ -146,7 +146,24 @@ impl World {
         }
     }
 
+    /// One turn, and those in which it gets what it wishes for: nobody shares the tenant with it.
     fn turn(&mut self, input: Input) -> Then {
+        let mut then = self.one_turn(input);
+        while then != Then::Finished {
+            let wish = self.engine.wish();
+            if wish.slots != self.engine.slots() {
+                then = self.one_turn(Input::Slots(wish.slots));
+            } else if wish.calls > 0 {
+                let ask = self.engine.ask(self.now, wish.calls).expect("there is a limit");
+                then = self.one_turn(Input::Granted(Granted { calls: ask.calls, next: self.now }));
+            } else {
+                break;
+            }
+        }
+        then
+    }
+
+    fn one_turn(&mut self, input: Input) -> Then {
         let turn = self.engine.turn(self.now, input).expect("a legal turn");
         self.facts.extend(turn.record);
         for call in turn.calls {

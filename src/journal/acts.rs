@@ -222,6 +222,14 @@ impl RunActs {
         transaction.prepare_cached(sql)?.execute(params![run, tally.rows, tally.sealed(run), tally.sent]).map(drop)
     }
 
+    /// The number of an act that is sent now, higher than any of the tenant.
+    fn next_sent(&self, transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+        let sql = "SELECT coalesce(max(sent), 0) FROM heads";
+        let last: i64 = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        // Facts of one append take a number each, and `heads` has none of them yet.
+        Ok(last.max(self.tally.sent).saturating_add(1))
+    }
+
     fn forget(&mut self, transaction: &Transaction<'_>, run: i64, items: &[ItemId]) -> rusqlite::Result<()> {
         for item in items {
             if let Some(act) = act_of(transaction, run, *item)? {
@@ -241,15 +249,13 @@ impl RunActs {
         became: Became,
         at: Moment,
     ) -> rusqlite::Result<()> {
-        let sql = "SELECT coalesce(max(sent), 0) FROM heads";
-        let last: i64 = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        // Facts of one append take a number each, and `heads` has none of them yet.
-        let next = last.max(self.tally.sent).saturating_add(1);
+        let mut next = None;
         for item in items {
             let old = act_of(transaction, run, *item)?;
-            let (key, sent) = match &old {
-                Some(old) => (old.key, old.sent),
-                None => (self.keys.of_item(transaction, *item)?, next),
+            let (key, sent) = match (&old, next) {
+                (Some(old), _) => (old.key, old.sent),
+                (None, Some(next)) => (self.keys.of_item(transaction, *item)?, next),
+                (None, None) => (self.keys.of_item(transaction, *item)?, *next.insert(self.next_sent(transaction)?)),
             };
             let act = Act { item: *item, key, became, sent, at };
             old.iter().for_each(|old| self.tally.remove(run, old));

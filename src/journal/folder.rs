@@ -1,43 +1,47 @@
-//! The state folder on disk: one folder per tenant, private to its user, with a lock that dies with its holder.
+//! The state folder on disk: one folder per tenant, private to its user, with a gate through which one process at a
+//! time goes.
 //!
 //! It knows files and nothing of their content. It follows no symbolic link below the state folder, and what it creates
 //! is durable when it returns. Files are opened by path and then compared with what stands there, so that a link put in
 //! place in between is noticed too.
 
 use super::StoreError;
+use super::lock::Lock;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Name of the database in a tenant's folder.
 const DATABASE: &str = "journal.sqlite";
-const LOCK: &str = "lock";
+const GATE: &str = "lock";
+/// How long a process waits for another one that is at the gate: it opens, proves, and begins or takes up a run there.
+const GATE_WAIT: Duration = Duration::from_secs(10);
 /// Longest name of a tenant, in bytes: file systems take 255.
 const TENANT_BYTES_MAX: usize = 200;
 
-/// A tenant's folder, opened for writing. While this value lives, no other process (and no other value) has it.
+/// A tenant's folder, with this process at its gate. While this value lives, no other process (and no other value)
+/// opens the journal for writing, begins a run or takes one up; runs that have begun go on.
 #[derive(Debug)]
 pub(super) struct TenantFolder {
     /// Without symbolic links in it.
     pub(super) path: PathBuf,
-    lock: File,
+    gate: Lock,
 }
 
 impl TenantFolder {
-    /// Creates what is missing and takes the lock.
+    /// Creates what is missing and goes to the gate, waiting for whoever is there.
     pub(super) fn take(state: &Path, tenant: &str) -> Result<Self, StoreError> {
-        let shown = state.join(tenant);
-        if !is_tenant_name(tenant) {
-            return Err(io_error("open", &shown, "a tenant's name is a-z, 0-9, - and _, and begins with no - or _"));
-        }
-        create_folder(state)?;
-        create_folder(&shown)?;
-        let path = fs::canonicalize(&shown).map_err(|e| io_error("open", &shown, e))?;
-        restrict(&path, 0o700)?;
-        let lock = take_lock(&path.join(LOCK))?;
-        Ok(Self { path, lock })
+        Self::take_within(state, tenant, GATE_WAIT)
+    }
+
+    /// See [`TenantFolder::take`].
+    pub(super) fn take_within(state: &Path, tenant: &str, wait: Duration) -> Result<Self, StoreError> {
+        let path = private_folder(state, tenant)?;
+        let gate = Lock::take_within(&path.join(GATE), "is using this state folder", wait)?;
+        Ok(Self { path, gate })
     }
 
     /// Where the database stands.
@@ -45,10 +49,23 @@ impl TenantFolder {
         self.path.join(DATABASE)
     }
 
-    /// Writes into the lock file who holds it, for the message that others get.
-    pub(super) fn announce(&self, run: Option<&str>) -> Result<(), StoreError> {
-        announce(&self.lock, run).map_err(|e| io_error("write", &self.path.join(LOCK), e))
+    /// Writes into the gate's file with which run this process is there, for the message that others get.
+    pub(super) fn announce(&self, run: &str) -> Result<(), StoreError> {
+        self.gate.announce(run)
     }
+}
+
+/// The folder of a tenant, without symbolic links in it; what is missing is created.
+pub(super) fn private_folder(state: &Path, tenant: &str) -> Result<PathBuf, StoreError> {
+    let shown = state.join(tenant);
+    if !is_tenant_name(tenant) {
+        return Err(io_error("open", &shown, "a tenant's name is a-z, 0-9, - and _, and begins with no - or _"));
+    }
+    create_folder(state)?;
+    create_folder(&shown)?;
+    let path = fs::canonicalize(&shown).map_err(|e| io_error("open", &shown, e))?;
+    restrict(&path, 0o700)?;
+    Ok(path)
 }
 
 /// `[a-z0-9][a-z0-9_-]*`
@@ -160,7 +177,7 @@ pub(super) fn this_host() -> String {
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn kind(found: &fs::Metadata) -> &'static str {
+pub(super) fn kind(found: &fs::Metadata) -> &'static str {
     match found.file_type() {
         t if t.is_symlink() => "a symbolic link",
         t if t.is_dir() => "a folder",
@@ -200,38 +217,7 @@ fn restrict(path: &Path, mode: u32) -> Result<(), StoreError> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| io_error("restrict", path, e))
 }
 
-fn take_lock(path: &Path) -> Result<File, StoreError> {
-    let (file, _) = open_or_create(path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let said = fs::read_to_string(path).map_err(|e| io_error("read", path, e))?;
-            let holder = said.lines().next().filter(|line| !line.is_empty()).unwrap_or("another process");
-            return Err(StoreError::Held { holder: holder.chars().filter(|c| !c.is_control()).take(200).collect() });
-        }
-        Err(fs::TryLockError::Error(e)) => return Err(io_error("lock", path, e)),
-    }
-    // Whoever removed the file while it was held made a second lock possible: what counts is the one that stands there.
-    if !is_still_at(&file, path)? {
-        return Err(io_error("lock", path, "it was replaced while it was locked"));
-    }
-    announce(&file, None).map_err(|e| io_error("write", path, e))?;
-    Ok(file)
-}
-
-fn announce(mut lock: &File, run: Option<&str>) -> io::Result<()> {
-    use std::io::Seek;
-    let process = std::process::id();
-    let text = match run {
-        Some(run) => format!("process {process} with run {run}\n"),
-        None => format!("process {process}\n"),
-    };
-    lock.rewind()?;
-    lock.write_all(text.as_bytes())?;
-    lock.set_len(text.len() as u64)
-}
-
-fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
+pub(super) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
     let ours = file.metadata().map_err(|e| io_error("open", path, e))?;
     match fs::symlink_metadata(path) {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),

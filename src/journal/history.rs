@@ -5,6 +5,7 @@
 
 use super::acts;
 use super::keys::{ItemKeys, Keys};
+use super::reader::RunReader;
 use super::schema::from_sqlite;
 use super::{SqliteRun, StoreError};
 use crate::engine::DoneBefore;
@@ -39,6 +40,8 @@ impl SqliteRun {
     /// item whose inverse was carried out by a later act is free again. Of several acts the one sent last decides.
     /// Items that are `permitted` are left out, and simulated runs have no past.
     ///
+    /// What another run that is going on at this moment has in its plan is left to that one.
+    ///
     /// In the order of run and end, with at most 1000 items each, in their order. It fails when the index of acts is not
     /// whole: nothing may be sent then.
     pub fn done_before(
@@ -71,11 +74,38 @@ impl SqliteRun {
                 *last = (*last).max(this);
             }
         })?;
+        let planned = self.planned(&names, &wanted)?;
         Ok(grouped(asked.iter().filter_map(|keys| {
-            let found = past.judge(keys, &wanted)?;
-            let name = names.get(&found.run).expect("a row of a run that is not there is damage");
-            Some((name.clone(), found.became, keys.item))
+            if let Some(found) = past.judge(keys, &wanted) {
+                let name = names.get(&found.run).expect("a row of a run that is not there is damage");
+                return Some((name.clone(), found.became, keys.item));
+            }
+            let run = planned.get(&wanted.binary_search(&keys.does).ok()?)?;
+            Some((run.clone(), Before::Planned, keys.item))
         })))
+    }
+
+    /// By the place of a key among those asked for: the run that is going on beside this one and has it in its plan.
+    fn planned(&self, names: &BTreeMap<i64, String>, wanted: &[ActKey]) -> Result<HashMap<usize, String>, StoreError> {
+        let mut planned = HashMap::new();
+        for run in self.live_runs()? {
+            let Some((key, name)) = names.iter().find(|(key, name)| **name == run && **key != self.key()) else {
+                continue;
+            };
+            let failed = |e| from_sqlite("read", self.database(), e);
+            let reader = RunReader::open_in(self.database(), *key)?;
+            if reader.meta().simulated {
+                continue;
+            }
+            let keys = ItemKeys::of_run(self.connection(), *key, &reader.header().steps).map_err(failed)?;
+            let snapshot = self.connection().unchecked_transaction().map_err(failed)?;
+            keys.for_each(&snapshot, self.database(), |keys| {
+                if let Ok(place) = wanted.binary_search(&keys.does) {
+                    planned.entry(place).or_insert_with(|| name.clone());
+                }
+            })?;
+        }
+        Ok(planned)
     }
 
     fn keys_of(&self, item_keys: &ItemKeys, pending: &[ItemId]) -> Result<Vec<Keys>, StoreError> {

@@ -4,8 +4,9 @@
 //! shows that they survive being written.
 
 use super::chain::PlanHash;
-use super::{Charge, Head, ItemBody, Store, StoreError};
+use super::{Head, ItemBody, Store, StoreError};
 use crate::engine::fact::{BatchId, Fact, ItemId, Moment, RemediationRef, What};
+use crate::engine::{Ask, Granted, Wish};
 use crate::plan::Plan;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +35,9 @@ struct Shared {
     facts: Vec<(Moment, String)>,
     accepted: HashMap<BatchId, Vec<String>>,
     head: Head,
-    charges: Vec<Charge>,
+    /// When calls were answered, and what the owner has reserved beyond that.
+    spent: Vec<Moment>,
+    reserved: (u64, u32),
     appends: u64,
     fail: Option<(u64, FailAt)>,
 }
@@ -58,8 +61,9 @@ impl MemoryStore {
     /// A run whose items send these bodies.
     pub fn with_bodies(bodies: Vec<ItemBody>) -> Self {
         let head = PlanHash::new("", "").finish();
-        let (facts, accepted, charges) = (Vec::new(), HashMap::new(), Vec::new());
-        let shared = Shared { owner: 0, bodies, facts, accepted, head, charges, appends: 0, fail: None };
+        let (facts, accepted, spent) = (Vec::new(), HashMap::new(), Vec::new());
+        let shared =
+            Shared { owner: 0, bodies, facts, accepted, head, spent, reserved: (0, 0), appends: 0, fail: None };
         Self { owner: 0, ended: None, shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -98,9 +102,12 @@ impl MemoryStore {
         self.shared().head
     }
 
-    /// Everything that was reserved of the budget.
-    pub fn charges(&self) -> Vec<Charge> {
-        self.shared().charges.clone()
+    /// The moments from which calls age when a new owner begins at `now`: what the last one had reserved and not
+    /// accounted for may have been spent until then.
+    pub fn spent(&self, now: Moment) -> Vec<Moment> {
+        let shared = self.shared();
+        let reserved = std::iter::repeat_n(now, shared.reserved.1 as usize);
+        shared.spent.iter().copied().chain(reserved).collect()
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -119,7 +126,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn append(&mut self, expected: Head, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError> {
+    fn append(&mut self, expected: Head, facts: &[Fact]) -> Result<Head, StoreError> {
         self.guarded(|shared, owner| {
             shared.appends += 1;
             let fail = shared.fail.filter(|(append, _)| *append == shared.appends).map(|(_, when)| when);
@@ -138,7 +145,6 @@ impl Store for MemoryStore {
             }
             shared.head = head;
             shared.facts.append(&mut texts);
-            shared.charges.extend(charge);
             for fact in facts {
                 if let What::Accepted { batch, ids } = &fact.what {
                     shared.accepted.insert(*batch, ids.clone());
@@ -146,6 +152,29 @@ impl Store for MemoryStore {
             }
             if fail == Some(FailAt::After) { Err(injected("the process was killed")) } else { Ok(head) }
         })
+    }
+
+    fn reserve(&mut self, ask: &Ask) -> Result<Granted, StoreError> {
+        self.guarded(|shared, owner| {
+            if owner != shared.owner {
+                return Err(StoreError::TakenOver("another process has written to it".to_owned()));
+            }
+            if shared.reserved.0 != owner {
+                shared.spent.extend(std::iter::repeat_n(ask.at, shared.reserved.1 as usize));
+            }
+            shared.spent.extend(&ask.answered);
+            let counts = |spent: &&Moment| spent.0 + ask.window_ms >= ask.at.0;
+            let spent: Vec<Moment> = shared.spent.iter().filter(counts).copied().collect();
+            let counted = u32::try_from(spent.len()).unwrap_or(u32::MAX).saturating_add(ask.open);
+            let calls = ask.most.saturating_sub(counted).min(ask.calls);
+            shared.reserved = (owner, ask.open + calls);
+            let oldest = spent.iter().min().copied().unwrap_or(ask.at);
+            Ok(Granted { calls, next: Moment(oldest.0 + ask.window_ms + 1) })
+        })
+    }
+
+    fn slots(&mut self, wish: &Wish) -> Result<u16, StoreError> {
+        self.guarded(|_, _| Ok(wish.slots))
     }
 
     fn bodies(&mut self, items: &[ItemId]) -> Result<Vec<ItemBody>, StoreError> {

@@ -1,4 +1,4 @@
-//! Opening a tenant's journal for writing: its lock, its schema, the proof that no run of it was cut short.
+//! Opening a tenant's journal for writing: its gate, its schema, the proof that no run of it was cut short.
 //!
 //! An open journal begins one run or takes one up, and becomes it. It never repairs: what does not reach its head file is
 //! refused, for whichever run it is, because acts may be missing from the history that later runs rely on.
@@ -12,7 +12,7 @@ use super::migrate;
 use super::proof::{self, Proven};
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
-use super::{Charge, Head, SqliteRun, StoreError};
+use super::{Head, SqliteRun, StoreError, budget, lock};
 use crate::engine::fact::Moment;
 use crate::plan::{Plan, PlanHeader};
 use crate::run::RunMeta;
@@ -20,16 +20,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Charges older than this are forgotten when a run begins: no window of a limit is longer. 32 days.
-const CHARGES_KEPT_MS: i64 = 32 * 24 * 3600 * 1000;
 /// The part of a run's name that comes from the playbook is at most this long.
 const STEM_CHARS_MAX: usize = 40;
 const NAME_BYTES_MAX: usize = 100;
 
-/// A tenant's journal, held by this process alone.
+/// A tenant's journal, with this process alone at its gate. Runs that have begun go on meanwhile.
 #[derive(Debug)]
 pub struct Journal {
-    // First, so that the database is closed before the lock goes.
+    // First, so that the database is closed before the gate is free.
     connection: Connection,
     folder: TenantFolder,
     state: PathBuf,
@@ -52,8 +50,9 @@ pub struct Resumed {
 }
 
 impl Journal {
-    /// Opens the journal of a tenant, creating what is missing, and holds it until dropped. It fails when another
-    /// process holds it, when its schema is newer, or when a run in it does not reach its head file.
+    /// Opens the journal of a tenant, creating what is missing, and stays at its gate until dropped, or until a run was
+    /// begun or taken up. It fails when another process stays there for long, when its schema is newer, or when a run in
+    /// it does not reach its head file.
     pub fn open(state: &Path, tenant: &str) -> Result<Self, StoreError> {
         let folder = TenantFolder::take(state, tenant)?;
         let path = folder.database();
@@ -86,33 +85,15 @@ impl Journal {
         free.ok_or_else(|| io_error("name a run in", &self.path, "every name that was tried is taken"))
     }
 
-    /// Whether this tenant has any run in this folder, so that what it did before is known. An empty folder is no reason
-    /// to believe that nothing was done.
-    pub fn has_history(&self) -> Result<bool, StoreError> {
-        let any = self.connection.query_row("SELECT EXISTS(SELECT 1 FROM runs)", [], |row| row.get(0));
-        any.map_err(|e| from_sqlite("read", &self.path, e))
+    /// The moments from which the calls of all runs of the tenant age, oldest first, when it is `now` on the clock of the
+    /// run that asks. What live runs have reserved is not among them.
+    pub fn spent(&self, now: Moment) -> Result<Vec<Moment>, StoreError> {
+        budget::spent(&self.connection, &self.folder.path, &self.path, now)
     }
 
-    /// Fails when it has none: for a job that must not begin where what was done before is unknown.
-    pub fn require_history(&self) -> Result<(), StoreError> {
-        let tenant = self.folder.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match self.has_history()? {
-            true => Ok(()),
-            false => Err(StoreError::NoHistory { state: self.state.display().to_string(), tenant }),
-        }
-    }
-
-    /// What all runs of the tenant reserved of the call budget, oldest first. What a clock that was far ahead dated after
-    /// `now` counts as of now.
-    pub fn charges(&self, now: Moment) -> Result<Vec<Charge>, StoreError> {
-        let read = || {
-            let sql = "SELECT min(at, ?1), calls FROM budget ORDER BY at, rowid";
-            let charge = |row: &rusqlite::Row<'_>| {
-                Ok(Charge { at: Moment(row.get::<_, i64>(0)?.cast_unsigned()), calls: row.get(1)? })
-            };
-            self.connection.prepare(sql)?.query_map([now.0.cast_signed()], charge)?.collect::<Result<_, _>>()
-        };
-        read().map_err(|e| from_sqlite("read", &self.path, e))
+    /// The runs that other processes work on at this moment. None begins, and none is taken up, while this value lives.
+    pub fn live_runs(&self) -> Result<Vec<String>, StoreError> {
+        lock::live_runs(&self.folder.path)
     }
 
     /// Begins a run: its plan is durable when this returns. `meta.id` comes from [`Journal::free_run_id`].
@@ -120,7 +101,8 @@ impl Journal {
         if !is_run_name(&meta.id) {
             return Err(io_error("begin a run in", &self.path, format!("{:?} cannot be a run's name", meta.id)));
         }
-        self.folder.announce(Some(&meta.id))?;
+        self.folder.announce(&meta.id)?;
+        let lock = lock::take_run(&self.folder.path, &meta.id)?;
         self.check_what_is_built_upon()?;
         // Looked for first: what cannot be read must refuse the run, not leave it behind half begun.
         let finished = self.finished_runs()?;
@@ -131,19 +113,20 @@ impl Journal {
         // older copy.
         finished.iter().try_for_each(|run| folder::remove(&head::path_of(&self.folder.path, run)))?;
         let acts = self.acts_of(key, meta, &plan.header, Unanswered::default())?;
-        SqliteRun::new(self.folder, self.connection, head_file, key, head, acts)
+        SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)
     }
 
-    /// Takes up a run by its whole name. Its plan and its whole chain of facts are proven first, and that the chain
+    /// Takes up a run by its whole name, unless another process works on it. Its plan and its whole chain of facts are proven first, and that the chain
     /// reaches the head file.
     pub fn resume(self, id: &str) -> Result<Resumed, StoreError> {
         let key = list::key_of(&self.connection, id).map_err(|e| from_sqlite("read", &self.path, e))?;
         let key = key.ok_or_else(|| StoreError::NoRun(format!("run {id:?}")))?;
-        self.folder.announce(Some(id))?;
+        self.folder.announce(id)?;
         self.check_what_is_built_upon()?;
         let reader = RunReader::open_in(&self.path, key)?;
-        // As it was written when it began: the head file's name depends on it.
+        // As it was written when it began: the head file's name depends on it, and the lock's.
         let id = &reader.meta().id;
+        let lock = lock::take_run(&self.folder.path, id)?;
         reader.verify_plan()?;
         let marked = head::read(&self.folder.path, id)?;
         let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
@@ -153,7 +136,7 @@ impl Journal {
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
         let acts = self.acts_of(key, &meta, &header, acts.into_unanswered())?;
-        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head, acts)?;
+        let run = SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
     }
 
@@ -210,12 +193,15 @@ impl Journal {
         Err(proof::not_reached(&self.path, run, head, marked))
     }
 
-    /// The names of the runs that ended with nothing left to do.
+    /// The names of the runs that ended with nothing left to do and that nobody works on: who does may add facts.
     fn finished_runs(&self) -> Result<Vec<String>, StoreError> {
         let mut finished = Vec::new();
         for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
             let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
-            finished.extend(is_finished.then_some(summary.meta.id));
+            let id = summary.meta.id;
+            if is_finished && !lock::is_live(&self.folder.path, &id)? {
+                finished.push(id);
+            }
         }
         Ok(finished)
     }
@@ -259,15 +245,8 @@ fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusql
     let heads = "INSERT INTO heads(run, sequence, hash, host, acts, acts_sum, sent) VALUES(?1, 0, ?2, ?3, 0, ?4, 0)";
     let no_acts = Tally::default().sealed(key);
     transaction.execute(heads, params![key, head.hash, folder::this_host(), no_acts])?;
-    forget_old_charges(&transaction, meta.created)?;
     transaction.commit()?;
     Ok((key, head))
-}
-
-/// Old is what both the clock and the newest charge leave far behind: a clock that is far ahead deletes nothing by itself.
-fn forget_old_charges(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM budget WHERE at < min(?1, (SELECT max(at) FROM budget)) - ?2";
-    transaction.execute(sql, params![now.0.cast_signed(), CHARGES_KEPT_MS]).map(drop)
 }
 
 fn store_events(

@@ -4,24 +4,31 @@
 //! trusted, and only reading it anew from the start can tell what is there.
 
 use super::acts::RunActs;
+use super::budget::Budget;
 use super::folder::TenantFolder;
 use super::head::HeadFile;
 use super::keys::ItemKeys;
+use super::lock::{self, Lock, PlaybookLock};
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
-use super::{Charge, Head, ItemBody, Store, StoreError};
+use super::slots::Slots;
+use super::{Head, ItemBody, Store, StoreError};
 use crate::engine::fact::{BatchId, Fact, ItemId, RemediationRef, What};
+use crate::engine::{Ask, Granted, Wish};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Batches whose ids are kept at hand. Polls go through a batch together, so few are in use at a time.
 const BATCHES_KEPT: usize = 64;
+/// How long a write waits for other runs of the tenant: one that begins stores a whole plan in one transaction.
+const OTHERS_WAIT: Duration = Duration::from_secs(60);
 
-/// A run being written. The journal's lock is held until it is dropped.
+/// A run being written. Its locks are held until it is dropped.
 #[derive(Debug)]
 pub struct SqliteRun {
-    // First, so that the database is closed before the lock goes.
+    // First, so that the database is closed before the locks go.
     connection: Connection,
     head_file: HeadFile,
     path: PathBuf,
@@ -33,21 +40,30 @@ pub struct SqliteRun {
     recent_ids: VecDeque<(BatchId, Vec<String>)>,
     /// Why it refuses everything, once it does.
     ended: Option<String>,
-    _folder: TenantFolder,
+    budget: Budget,
+    slots: Slots,
+    playbook: Option<PlaybookLock>,
+    _lock: Lock,
+    /// Nobody else begins or is taken up before it is known what this run will not send.
+    gate: Option<TenantFolder>,
 }
 
 impl SqliteRun {
-    /// A run whose every proof is done: from now on, closing the database folds its log in.
+    /// A run whose every proof is done: from now on, closing the database folds its log in. The gate stays shut until
+    /// [`SqliteRun::open_gate`].
     pub(super) fn new(
         folder: TenantFolder,
-        connection: Connection,
+        lock: Lock,
+        mut connection: Connection,
         head_file: HeadFile,
         key: i64,
         head: Head,
         acts: Option<RunActs>,
     ) -> Result<Self, StoreError> {
         let path = folder.database();
-        schema::fold_log_on_close(&connection, true).map_err(|e| from_sqlite("open", &path, e))?;
+        let ready = schema::fold_log_on_close(&connection, true).and_then(|()| connection.busy_timeout(OTHERS_WAIT));
+        let budget = ready.and_then(|()| Budget::open(&mut connection, &folder.path, key));
+        let budget = budget.map_err(|e| from_sqlite("open", &path, e))?;
         Ok(Self {
             connection,
             head_file,
@@ -58,8 +74,36 @@ impl SqliteRun {
             acts,
             recent_ids: VecDeque::new(),
             ended: None,
-            _folder: folder,
+            budget,
+            slots: Slots::new(&folder.path),
+            playbook: None,
+            _lock: lock,
+            gate: Some(folder),
         })
+    }
+
+    /// Keeps the lock of its playbook as long as its own, and says in it which run this is.
+    pub fn keep(&mut self, playbook: PlaybookLock, run: &str) -> Result<(), StoreError> {
+        playbook.announce(run)?;
+        self.playbook = Some(playbook);
+        Ok(())
+    }
+
+    /// Lets other runs begin, and be taken up. What this run will not send has to be known by then: two that began at once
+    /// would otherwise miss each other.
+    pub fn open_gate(&mut self) {
+        self.gate = None;
+    }
+
+    /// The runs of the tenant that other processes work on at this moment.
+    pub(super) fn live_runs(&self) -> Result<Vec<String>, StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        lock::live_runs(folder)
+    }
+
+    /// From now on its calls go before those of runs that do not go first.
+    pub fn go_first(&mut self) {
+        self.slots.go_first();
     }
 
     /// The end of the chain: what the next append expects.
@@ -106,23 +150,18 @@ impl SqliteRun {
         })
     }
 
-    fn commit(&mut self, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError> {
+    fn commit(&mut self, facts: &[Fact]) -> Result<Head, StoreError> {
         let mut bodies = Vec::with_capacity(facts.len());
         for fact in facts {
             let body = serde_json::to_string(&fact.what);
             bodies.push(body.map_err(|e| super::folder::io_error("write", &self.path, e))?);
         }
-        let committed = self.commit_texts(facts, &bodies, charge).map_err(|e| from_sqlite("write", &self.path, e))?;
+        let committed = self.commit_texts(facts, &bodies).map_err(|e| from_sqlite("write", &self.path, e))?;
         committed.ok_or_else(|| StoreError::TakenOver("another process has written to it".to_owned()))
     }
 
     /// `None` when the head in the database is not ours.
-    fn commit_texts(
-        &mut self,
-        facts: &[Fact],
-        bodies: &[String],
-        charge: Option<Charge>,
-    ) -> rusqlite::Result<Option<Head>> {
+    fn commit_texts(&mut self, facts: &[Fact], bodies: &[String]) -> rusqlite::Result<Option<Head>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         for (index, (fact, body)) in facts.iter().zip(bodies).enumerate() {
@@ -153,17 +192,6 @@ impl SqliteRun {
         }
         if let (Some(acts), false) = (&mut self.acts, facts.is_empty()) {
             acts.put_down(&transaction, self.key, facts)?;
-        }
-        if let Some(charge) = charge {
-            // A clock that was far ahead must not let its charges count as fresh for years: they age from now, once.
-            transaction
-                .prepare_cached("UPDATE budget SET at = ?1 WHERE at > ?1")?
-                .execute([charge.at.0.cast_signed()])?;
-            transaction.prepare_cached("INSERT INTO budget(at, calls, run) VALUES(?1, ?2, ?3)")?.execute(params![
-                charge.at.0.cast_signed(),
-                charge.calls,
-                self.key
-            ])?;
         }
         transaction.commit()?;
         Ok(Some(head))
@@ -224,12 +252,12 @@ impl SqliteRun {
 }
 
 impl Store for SqliteRun {
-    fn append(&mut self, expected: Head, facts: &[Fact], charge: Option<Charge>) -> Result<Head, StoreError> {
+    fn append(&mut self, expected: Head, facts: &[Fact]) -> Result<Head, StoreError> {
         self.guarded(|run| {
             if expected != run.head {
                 return Err(StoreError::TakenOver("another process has written to it".to_owned()));
             }
-            let head = run.commit(facts, charge)?;
+            let head = run.commit(facts)?;
             run.head = head;
             // What an act or an end rests on must not vanish unseen; for the rest, a killed process is covered.
             let synced = facts.iter().any(|f| matches!(f.what, What::Submitting { .. } | What::Ended { .. }));
@@ -243,6 +271,14 @@ impl Store for SqliteRun {
             }
             Ok(head)
         })
+    }
+
+    fn reserve(&mut self, ask: &Ask) -> Result<Granted, StoreError> {
+        self.guarded(|run| run.budget.reserve(&mut run.connection, &run.path, ask))
+    }
+
+    fn slots(&mut self, wish: &Wish) -> Result<u16, StoreError> {
+        self.guarded(|run| run.slots.share(wish))
     }
 
     fn bodies(&mut self, items: &[ItemId]) -> Result<Vec<ItemBody>, StoreError> {

@@ -64,6 +64,10 @@ CREATE TABLE acts(
 ALTER TABLE heads ADD COLUMN acts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE heads ADD COLUMN acts_sum BLOB NOT NULL DEFAULT x'';
 ALTER TABLE heads ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE spent(at INTEGER NOT NULL, calls INTEGER NOT NULL, run INTEGER NOT NULL);
+CREATE INDEX spent_by_time ON spent(at);
+CREATE TABLE reserved(run INTEGER PRIMARY KEY, calls INTEGER NOT NULL);
+CREATE TABLE budget_clock(boot TEXT NOT NULL, zero INTEGER NOT NULL);
 CREATE VIEW act_items AS
   SELECT r.id AS run, a.item, CASE a.state WHEN 1 THEN 'open' WHEN 2 THEN 'succeeded' WHEN 3 THEN 'carried_out'
     WHEN 4 THEN 'still_queued' WHEN 5 THEN 'timed_out' WHEN 6 THEN 'unknown' WHEN 7 THEN 'unmatched' END AS state,

@@ -1,6 +1,7 @@
 //! What the journal promises, each promise by the accident that would break it.
 
 mod accidents;
+mod beside;
 mod files;
 mod golden;
 mod history;
@@ -11,7 +12,7 @@ mod reading;
 mod size;
 
 use super::*;
-use crate::engine::fact::{BatchId, NotCarriedOut, PairedBy, Settled, What};
+use crate::engine::fact::{BatchId, Moment, NotCarriedOut, PairedBy, Settled, What};
 use crate::events::{Event, RowPlace};
 use crate::plan::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep, PlannedTenant, RowWithoutItem};
 use crate::run::RunMeta;
@@ -144,7 +145,7 @@ fn history() -> Vec<Vec<Fact>> {
 
 fn append_all(run: &mut SqliteRun, history: &[Vec<Fact>]) {
     for facts in history {
-        run.append(run.head(), facts, None).unwrap();
+        run.append(run.head(), facts).unwrap();
     }
 }
 

@@ -200,6 +200,11 @@ impl Going {
         rustix::process::kill_process(pid, signal).expect("it is there to be signalled");
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("its state is known").is_some()

@@ -96,10 +96,10 @@ impl World {
         Driver { run: RUN.to_owned(), header, engine, head, store, api: Arc::new(api), clock, beginning }
     }
 
-    /// What earlier processes may have spent of the budget, as late as it can be.
+    /// What earlier processes have spent of the budget, or may have.
     fn spent(&self) -> Vec<Moment> {
         let now = Moment(START.0 + self.elapsed().as_millis() as u64);
-        self.store.charges().iter().flat_map(|charge| std::iter::repeat_n(now, charge.calls as usize)).collect()
+        self.store.spent(now)
     }
 
     fn shapes(&self) -> impl Iterator<Item = ItemShape> + '_ {

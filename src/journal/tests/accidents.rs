@@ -158,13 +158,13 @@ fn whole_or_refused(state: &Path, hurt: &str) -> bool {
     false
 }
 
-/// What a folder holds, but for the lock and the index over the log, which every opening may write. An empty log is as
+/// What a folder holds, but for the locks and the index over the log, which every opening may write. An empty log is as
 /// good as none.
 fn bytes_of(state: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(state.join(TENANT)).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = entries
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .filter(|(name, bytes)| name != "lock" && !name.ends_with("-shm") && !bytes.is_empty())
+        .filter(|(name, bytes)| !name.ends_with("lock") && !name.ends_with("-shm") && !bytes.is_empty())
         .collect();
     files.sort();
     files
@@ -256,16 +256,16 @@ fn a_full_disk_ends_the_store_and_what_was_durable_goes_on() {
     run.connection().pragma_update(None, "max_page_count", 1).unwrap();
     let many: Vec<_> = (10..100).map(|batch| at(3000, accepted(batch, 50))).collect();
     let full = "cannot write STATE/prod-eu/journal.sqlite: the disk is full";
-    assert_eq!(text(run.append(before, &many, None), state.path()), full);
+    assert_eq!(text(run.append(before, &many), state.path()), full);
     assert_eq!(
-        text(run.append(before, &[], None), state.path()),
+        text(run.append(before, &[]), state.path()),
         format!("this process no longer owns the run: an earlier failure ended it: {full}")
     );
     assert!(matches!(run.bodies(&[ItemId(0)]), Err(StoreError::TakenOver(_))));
     drop(run);
     let mut resumed = resume(state.path(), None).unwrap();
     assert_eq!(resumed.head, before);
-    let head = resumed.run.append(before, &many, None).unwrap();
+    let head = resumed.run.append(before, &many).unwrap();
     assert_eq!(head.sequence, before.sequence + 90);
 }
 
@@ -275,14 +275,14 @@ fn an_append_that_expects_another_head_or_finds_one_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let mut run = begin(state.path(), "a", 1);
     let old = run.head();
-    run.append(old, &[at(0, What::Started)], None).unwrap();
-    assert_eq!(text(run.append(old, &[at(0, What::Started)], None), state.path()), taken);
+    run.append(old, &[at(0, What::Started)]).unwrap();
+    assert_eq!(text(run.append(old, &[at(0, What::Started)]), state.path()), taken);
     drop(run);
     // Whoever got past the lock is found by the head in the database.
     let mut run = resume(state.path(), Some("a")).unwrap().run;
     Connection::open(database(state.path())).unwrap().execute_batch("UPDATE heads SET sequence = 2").unwrap();
     assert_eq!(
-        text(run.append(run.head(), &[at(1, What::Resumed { by: None, only_polls: false })], None), state.path()),
+        text(run.append(run.head(), &[at(1, What::Resumed { by: None, only_polls: false })]), state.path()),
         taken
     );
 }
@@ -295,7 +295,7 @@ fn a_finished_run_can_be_taken_up_again_by_name_and_is_unfinished_then() {
     append_all(&mut begin(state.path(), "newer", 2), &complete());
     assert!(!head_file(state.path()).exists());
     let mut run = resume(state.path(), Some("contain")).unwrap().run;
-    run.append(run.head(), &[at(2, What::Resumed { by: None, only_polls: false })], None).unwrap();
+    run.append(run.head(), &[at(2, What::Resumed { by: None, only_polls: false })]).unwrap();
     drop(run);
     assert_eq!(resume(state.path(), None).unwrap().meta.id, "contain-0612-7f3");
     fs::remove_file(head_file(state.path())).unwrap();
@@ -308,7 +308,7 @@ fn a_folder_that_was_written_on_another_machine_is_told() {
     Connection::open(database(state.path())).unwrap().execute_batch("UPDATE heads SET host = 'elsewhere'").unwrap();
     let mut resumed = resume(state.path(), None).unwrap();
     assert_eq!(resumed.other_host.as_deref(), Some("elsewhere"));
-    resumed.run.append(resumed.head, &[at(9000, What::Resumed { by: None, only_polls: false })], None).unwrap();
+    resumed.run.append(resumed.head, &[at(9000, What::Resumed { by: None, only_polls: false })]).unwrap();
     drop(resumed);
     assert_eq!(resume(state.path(), None).unwrap().other_host, None);
 }

@@ -3,39 +3,6 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
-
-/// With this variable set, the test below is the other process.
-const OTHER_PROCESS: &str = "QUELL_TEST_JOURNAL_STATE";
-
-#[test]
-fn a_second_handle_and_a_second_process_are_refused() {
-    if let Some(state) = std::env::var_os(OTHER_PROCESS) {
-        println!("said: {}", text(Journal::open(Path::new(&state), TENANT), Path::new(&state)));
-        return;
-    }
-    let state = tempfile::tempdir().unwrap();
-    let other_process = || {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["journal::tests::files::a_second_handle_and_a_second_process_are_refused", "--exact", "--nocapture"])
-            .env(OTHER_PROCESS, state.path())
-            .output()
-            .unwrap();
-        let output = String::from_utf8(output.stdout).unwrap();
-        let (_, said) = output.split_once("said: ").expect("the other process says what happened");
-        said.lines().next().unwrap().to_owned()
-    };
-    let process = std::process::id();
-    let journal = Journal::open(state.path(), TENANT).unwrap();
-    assert_eq!(other_process(), format!("process {process} is using this state folder"));
-    let run = journal.begin(&meta("contain-0612-7f3", 1), &plan(1)).unwrap();
-    let holder = format!("process {process} with run contain-0612-7f3 is using this state folder");
-    assert_eq!(other_process(), holder);
-    assert_eq!(text(Journal::open(state.path(), TENANT), state.path()), holder);
-    assert_eq!(text(Journal::open(state.path(), "other"), state.path()), "no error");
-    drop(run);
-    assert_eq!(other_process(), "no error");
-}
 
 #[test]
 fn a_newer_schema_is_refused_and_left_as_it_is() {
@@ -89,7 +56,7 @@ fn folders_and_files_are_private() {
         .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
         .collect();
     names.sort();
-    let expected = ["a.head", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock"];
+    let expected = ["a.head", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock", "run-a.lock"];
     assert_eq!(names, expected.map(|name| (name.to_owned(), 0o600)));
     drop(run);
     for (path, loose) in [(folder.clone(), 0o755), (folder.join("lock"), 0o644)] {
@@ -118,7 +85,7 @@ fn a_link_in_place_of_anything_is_refused() {
     for place in ["", TENANT] {
         check(place, elsewhere.path());
     }
-    for name in ["lock", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "a.head"] {
+    for name in ["lock", "run-a.lock", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "a.head"] {
         check(&format!("{TENANT}/{name}"), &target);
         assert!(!target.exists(), "{name}: a file was made through a link");
     }

@@ -118,10 +118,10 @@ fn a_later_act_that_undid_it_frees_an_item_and_an_earlier_one_does_not() {
     let state = tempfile::tempdir().unwrap();
     let step = |id: &str, step: u16, outcomes: [Settled; 3]| {
         let mut run = begin_with(state.path(), id, &plain_plan(0..3, step));
-        run.append(run.head(), &act(1, 0..3), None).unwrap();
-        run.append(run.head(), &[at(2, accepted(1, 3))], None).unwrap();
+        run.append(run.head(), &act(1, 0..3)).unwrap();
+        run.append(run.head(), &[at(2, accepted(1, 3))]).unwrap();
         let ends: Vec<_> = (0..).zip(outcomes).map(|(item, outcome)| at(3, became(item, outcome))).collect();
-        run.append(run.head(), &ends, None).unwrap();
+        run.append(run.head(), &ends).unwrap();
     };
     use Settled::{Failed, Succeeded, Unknown};
     let now = |of: u16| {
@@ -164,22 +164,13 @@ fn what_is_told_is_grouped_and_each_fact_stays_small() {
     let state = tempfile::tempdir().unwrap();
     let plan = plain_plan(0..2500, 1);
     let mut first = begin_with(state.path(), "first", &plan);
-    first.append(first.head(), &[at(1, submitting(1, 0..2400))], None).unwrap();
+    first.append(first.head(), &[at(1, submitting(1, 0..2400))]).unwrap();
     let lost = What::Unanswered { batch: BatchId(1), message: String::new(), lost: true };
-    first.append(first.head(), &[at(2, lost), at(3, submitting(2, 2400..2450))], None).unwrap();
+    first.append(first.head(), &[at(2, lost), at(3, submitting(2, 2400..2450))]).unwrap();
     drop(first);
     let told =
         begin_with(state.path(), "second", &plan).done_before((0..2500).rev().map(ItemId), Moment(0), WINDOW, &[]);
     let told: Vec<_> = told.unwrap().into_iter().map(|told| (told.became, told.items[0].0, told.items.len())).collect();
     let unknown = Before::Unknown;
     assert_eq!(told, [(Before::Open, 2400, 50), (unknown, 0, 1000), (unknown, 1000, 1000), (unknown, 2000, 400)]);
-}
-
-#[test]
-fn a_folder_without_a_run_has_no_history() {
-    let state = tempfile::tempdir().unwrap();
-    assert!(!Journal::open(state.path(), TENANT).unwrap().has_history().unwrap());
-    drop(begin(state.path(), "a", 1));
-    assert!(Journal::open(state.path(), TENANT).unwrap().has_history().unwrap());
-    assert!(!Journal::open(state.path(), "other").unwrap().has_history().unwrap());
 }

@@ -98,7 +98,7 @@ fn verify_says_what_it_checked_and_finds_what_the_sums_do_not() {
 
     // Facts and sums that fit, and rows that are not those of the facts: no accident, but a bug or a hand.
     let mut run = resume(state.path(), Some("second")).unwrap().run;
-    run.append(run.head(), &[at(9, became(0, Settled::Failed)), at(9, became(1, Settled::Failed))], None).unwrap();
+    run.append(run.head(), &[at(9, became(0, Settled::Failed)), at(9, became(1, Settled::Failed))]).unwrap();
     drop(run);
     let damaged = |hurt: &dyn Fn(&mut Vec<acts::Act>)| {
         let copied = copy(state.path());
@@ -159,7 +159,7 @@ fn a_run_is_proven_while_it_is_written() {
     let writer = std::thread::spawn(move || {
         for batch in 2..40 {
             let lost = What::Unanswered { batch: BatchId(batch - 1), message: String::new(), lost: false };
-            run.append(run.head(), &[at(20, lost), at(20, submitting(batch, 4..6))], None).unwrap();
+            run.append(run.head(), &[at(20, lost), at(20, submitting(batch, 4..6))]).unwrap();
         }
     });
     let mut proven = 0;
@@ -199,8 +199,8 @@ fn runs_with_unresolved_acts_are_listed_with_their_counts() {
         status: None,
     };
     let unknown = What::Unanswered { batch: BatchId(1), message: String::new(), lost: true };
-    run.append(run.head(), &[at(8, unknown), at(9, resolved(&[0, 1], Finding::CarriedOut))], None).unwrap();
-    run.append(run.head(), &[at(9, resolved(&[2, 3], Finding::NotCarriedOut))], None).unwrap();
+    run.append(run.head(), &[at(8, unknown), at(9, resolved(&[0, 1], Finding::CarriedOut))]).unwrap();
+    run.append(run.head(), &[at(9, resolved(&[2, 3], Finding::NotCarriedOut))]).unwrap();
     drop(run);
     let names: Vec<_> = listed(state.path()).into_iter().map(|(run, _)| run).collect();
     assert_eq!(names, ["first", "played"]);
@@ -219,7 +219,7 @@ fn the_past_of_many_items_is_found_in_one_pass() {
     let state = tempfile::tempdir().unwrap();
     let plan = plain_plan(0..items, 1);
     let mut first = begin_with(state.path(), "first", &plan);
-    first.append(first.head(), &[at(1, submitting(1, 0..items))], None).unwrap();
+    first.append(first.head(), &[at(1, submitting(1, 0..items))]).unwrap();
     drop(first);
     let begun = std::time::Instant::now();
     let second = begin_with(state.path(), "second", &plan);

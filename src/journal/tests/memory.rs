@@ -9,8 +9,8 @@ fn both_stores_build_the_same_chain_and_give_the_same_answers() {
     let mut disk = begin(state.path(), "a", 1);
     let mut memory = MemoryStore::new(&plan);
     for facts in history() {
-        let head = memory.append(memory.head(), &facts, None).unwrap();
-        assert_eq!(disk.append(disk.head(), &facts, None).unwrap().sequence, head.sequence);
+        let head = memory.append(memory.head(), &facts).unwrap();
+        assert_eq!(disk.append(disk.head(), &facts).unwrap().sequence, head.sequence);
     }
     assert_eq!(memory.facts().unwrap(), facts_of(&disk.reader().unwrap()).unwrap());
     let items: Vec<_> = (0..18).rev().map(ItemId).collect();
@@ -26,14 +26,13 @@ fn it_fails_where_it_is_told_to_and_goes_on_from_what_was_durable() {
     for (when, durable) in [(FailAt::Before, 1), (FailAt::After, 2)] {
         let mut store = MemoryStore::with_bodies(Vec::new());
         store.fail_at(2, when);
-        let charge = Charge { at: Moment(1), calls: 3 };
-        let head = store.append(store.head(), &[at(0, What::Started)], Some(charge)).unwrap();
-        let failed = store.append(head, &[at(1, What::Resumed { by: None, only_polls: false })], Some(charge));
+        let head = store.append(store.head(), &[at(0, What::Started)]).unwrap();
+        let failed = store.append(head, &[at(1, What::Resumed { by: None, only_polls: false })]);
         assert!(matches!(failed, Err(StoreError::Io { .. })));
-        assert!(matches!(store.append(store.head(), &[], None), Err(StoreError::TakenOver(_))));
+        assert!(matches!(store.append(store.head(), &[]), Err(StoreError::TakenOver(_))));
         let mut next = store.take_over();
-        assert_eq!((next.facts().unwrap().len(), next.charges().len(), next.appends()), (durable, durable, 2));
-        next.append(next.head(), &[at(2, What::Resumed { by: None, only_polls: false })], None).unwrap();
+        assert_eq!((next.facts().unwrap().len(), next.appends()), (durable, 2));
+        next.append(next.head(), &[at(2, What::Resumed { by: None, only_polls: false })]).unwrap();
     }
 }
 
@@ -41,9 +40,9 @@ fn it_fails_where_it_is_told_to_and_goes_on_from_what_was_durable() {
 fn only_the_last_owner_appends() {
     let mut first = MemoryStore::with_bodies(Vec::new());
     let mut second = first.take_over();
-    assert!(matches!(first.append(first.head(), &[], None), Err(StoreError::TakenOver(_))));
-    second.append(second.head(), &[at(0, What::Started)], None).unwrap();
+    assert!(matches!(first.append(first.head(), &[]), Err(StoreError::TakenOver(_))));
+    second.append(second.head(), &[at(0, What::Started)]).unwrap();
     let mut observer = first.observer();
     assert_eq!(observer.facts().unwrap().len(), 1);
-    assert!(matches!(observer.append(observer.head(), &[], None), Err(StoreError::TakenOver(_))));
+    assert!(matches!(observer.append(observer.head(), &[]), Err(StoreError::TakenOver(_))));
 }

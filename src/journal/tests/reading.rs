@@ -54,7 +54,7 @@ fn ids_are_found_past_those_at_hand() {
     let state = tempfile::tempdir().unwrap();
     let mut run = begin(state.path(), "a", 1);
     let facts: Vec<_> = (1..=200).map(|batch| at(1, accepted(batch, 2))).collect();
-    run.append(run.head(), &facts, None).unwrap();
+    run.append(run.head(), &facts).unwrap();
     for batch in [1, 200, 1, 100] {
         let id = run.remediation_id(RemediationRef { batch: BatchId(batch), index: 1 }).unwrap();
         assert_eq!(id, format!("b3c5a1f0-{batch:04}-4bbb-8ccc-000000000001"));
@@ -69,7 +69,7 @@ fn what_is_not_there_ends_the_store() {
     let missing = text(run.remediation_id(of(2, 3)), state.path());
     assert_eq!(missing, "the journal STATE/prod-eu/journal.sqlite is damaged: the answer to batch 2 has no id 3");
     assert_eq!(
-        text(run.append(run.head(), &[], None), state.path()),
+        text(run.append(run.head(), &[]), state.path()),
         format!("this process no longer owns the run: an earlier failure ended it: {missing}")
     );
 }
@@ -83,7 +83,7 @@ fn a_reader_and_the_writer_do_not_wait_for_each_other() {
     let mut seen = 0;
     let reached = reader.for_each_fact(|_| {
         seen += 1;
-        run.append(run.head(), &[at(3000, What::Resumed { by: None, only_polls: false })], None).map(drop)
+        run.append(run.head(), &[at(3000, What::Resumed { by: None, only_polls: false })]).map(drop)
     });
     // What was added while it read belongs to the next reading.
     assert_eq!((seen, reached.unwrap().sequence, run.head().sequence), (12, 12, 24));
@@ -181,66 +181,6 @@ fn a_new_run_gets_a_name_that_is_free_in_every_tenant() {
     }
 }
 
-const DAY: u64 = 24 * 3600 * 1000;
-
-fn charge(run: &mut SqliteRun, at: u64, calls: u32) {
-    let charge = Charge { at: Moment(at), calls };
-    assert_eq!(run.append(run.head(), &[], Some(charge)).unwrap(), run.head());
-}
-
-fn charges(state: &Path, now: u64) -> Vec<(u64, u32)> {
-    let charges = Journal::open(state, TENANT).unwrap().charges(Moment(now)).unwrap();
-    charges.iter().map(|charge| (charge.at.0, charge.calls)).collect()
-}
-
-#[test]
-fn charges_of_all_runs_count_until_they_are_old() {
-    let state = tempfile::tempdir().unwrap();
-    let mut run = begin(state.path(), "a", DAY);
-    for (at, calls) in [(DAY, 5), (2 * DAY, 7), (2 * DAY, 1)] {
-        charge(&mut run, at, calls);
-    }
-    drop(run);
-    assert_eq!(charges(state.path(), 3 * DAY), [(DAY, 5), (2 * DAY, 7), (2 * DAY, 1)]);
-    let mut run = begin(state.path(), "b", 34 * DAY);
-    charge(&mut run, 34 * DAY, 2);
-    drop(run);
-    drop(begin(state.path(), "c", 34 * DAY));
-    assert_eq!(charges(state.path(), 34 * DAY), [(2 * DAY, 7), (2 * DAY, 1), (34 * DAY, 2)]);
-}
-
-#[test]
-fn a_clock_that_was_far_ahead_neither_blocks_for_years_nor_forgets() {
-    let (state, years) = (tempfile::tempdir().unwrap(), 3650 * DAY);
-    charge(&mut begin(state.path(), "a", 40 * DAY), 40 * DAY, 5);
-    // A run begun and charged ten years ahead: what is genuine stays.
-    charge(&mut begin(state.path(), "ahead", years), years, 7);
-    assert_eq!(charges(state.path(), years), [(40 * DAY, 5), (years, 7)]);
-    // Back at the right time its calls count as of now, and with the next charge they begin to age.
-    assert_eq!(charges(state.path(), 41 * DAY), [(40 * DAY, 5), (41 * DAY, 7)]);
-    charge(&mut begin(state.path(), "b", 41 * DAY), 41 * DAY, 1);
-    assert_eq!(charges(state.path(), 42 * DAY), [(40 * DAY, 5), (41 * DAY, 7), (41 * DAY, 1)]);
-}
-
-#[test]
-fn a_clock_set_back_between_a_crash_and_its_resume_forgets_no_call() {
-    let state = tempfile::tempdir().unwrap();
-    let mut plan = plan(3);
-    let window = std::time::Duration::from_secs(3600);
-    plan.header.limits.requests = Some(crate::tenant::Rate { calls: 300, window });
-    let start = at(0, What::Started).at.0;
-    let mut run = Journal::open(state.path(), TENANT).unwrap().begin(&meta("a", start), &plan).unwrap();
-    charge(&mut run, start, 2);
-    run.append(run.head(), &[at(1000, What::Started)], None).unwrap();
-    drop(run);
-    let journal = Journal::open(state.path(), TENANT).unwrap();
-    let run = RunReader::of_tenant(state.path(), TENANT, "a").unwrap();
-    let spent = |wall| crate::commands::taken::spent_before(Moment(wall), &run, &journal).unwrap();
-    // The run's clock stands at its last fact, and does not follow the wall back.
-    assert_eq!(spent(start - DAY), [Moment(start + 1000); 2]);
-    assert_eq!(spent(start + 5000), [Moment(start + 5000); 2]);
-}
-
 #[test]
 fn another_tenants_journal_that_cannot_be_read_hides_nothing_and_stops_nobody() {
     let state = tempfile::tempdir().unwrap();
@@ -289,7 +229,7 @@ fn a_run_is_read_through_its_own_tenant() {
         Err(error) => (error.to_string(), 0),
     };
     assert_eq!(read(TENANT, "contain-0612-7f3"), ("contain-0612-7f3".to_owned(), 7));
-    run.append(run.head(), &[at(3, What::Started)], None).unwrap();
+    run.append(run.head(), &[at(3, What::Started)]).unwrap();
     assert_eq!(read(TENANT, "contain-0612-7f3"), ("contain-0612-7f3".to_owned(), 1_790_000_000_003));
     for (tenant, id) in [(TENANT, "contain"), ("other", "contain-0612-7f3"), ("..", "contain-0612-7f3")] {
         assert_eq!(read(tenant, id).0, format!("there is no run {id:?} in this state folder"), "{tenant}");

@@ -16,11 +16,11 @@ fn a_hundred_thousand_rows_and_their_facts_stay_small() {
     let (text, planned) = (plan.events.iter().map(text_bytes).sum::<u64>(), size());
     let mut run = resume(state.path(), None).unwrap().run;
     for (batch, first) in (1..).zip((0..settled_rows).step_by(50)) {
-        run.append(run.head(), &[at(1, submitting(batch, first..first + 50))], None).unwrap();
-        run.append(run.head(), &[at(2, accepted(batch, 50))], None).unwrap();
+        run.append(run.head(), &[at(1, submitting(batch, first..first + 50))]).unwrap();
+        run.append(run.head(), &[at(2, accepted(batch, 50))]).unwrap();
         // The dearest case: every item's end in a transaction of its own.
         for n in 0..50 {
-            run.append(run.head(), &[at(3, settled(first + n, batch, n as u16))], None).unwrap();
+            run.append(run.head(), &[at(3, settled(first + n, batch, n as u16))]).unwrap();
         }
     }
     drop(run);
