@@ -12,11 +12,14 @@ use crate::engine::{Ask, Granted};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Longer ago than any window of a limit: 32 days.
 const KEPT_MS: i64 = 32 * 24 * 3600 * 1000;
 /// When others hold what is missing, and nobody knows for how long.
 const ASK_AGAIN_MS: i64 = 50;
+/// What clocks that show whole milliseconds may differ by: so little is waited for here and not asked for again.
+const ROUNDING_MS: u64 = 3;
 /// Moments of a window that are told apart. In a window of more calls they are rounded up, to be read in no time.
 const MOMENTS_MAX: u64 = 10_000;
 
@@ -84,7 +87,12 @@ impl Budget {
             }
         }
         self.account(&transaction, ask, now).map_err(failed)?;
-        let granted = self.fitting(&transaction, ask, now).map_err(failed)?;
+        let mut granted = self.fitting(&transaction, ask, now).map_err(failed)?;
+        let early = granted.next.0 - ask.at.0;
+        if granted.calls == 0 && (1..=ROUNDING_MS).contains(&early) {
+            std::thread::sleep(Duration::from_millis(early));
+            granted = self.fitting(&transaction, ask, self.clock.now()).map_err(failed)?;
+        }
         let reserved = i64::from(ask.open) + i64::from(granted.calls);
         self.enter(&transaction, reserved).map_err(failed)?;
         transaction.commit().map_err(failed)?;

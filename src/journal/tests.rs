@@ -158,7 +158,9 @@ fn written(history: &[Vec<Fact>]) -> tempfile::TempDir {
 }
 
 fn begin(state: &Path, id: &str, created: u64) -> SqliteRun {
-    Journal::open(state, TENANT).unwrap().begin(&meta(id, created), &plan(12)).unwrap()
+    let mut run = Journal::open(state, TENANT).unwrap().begin(&meta(id, created), &plan(12)).unwrap();
+    run.open_gate();
+    run
 }
 
 /// Takes a run up as the command does.
@@ -170,7 +172,9 @@ fn resume(state: &Path, run: Option<&str>) -> Result<Resumed, StoreError> {
             runs(state)?.newest_unfinished()?.ok_or_else(|| StoreError::NoRun("unfinished run".to_owned()))?.meta.id
         }
     };
-    journal.resume(&id)
+    let mut resumed = journal.resume(&id)?;
+    resumed.run.open_gate();
+    Ok(resumed)
 }
 
 fn facts_of(reader: &RunReader) -> Result<Vec<Fact>, StoreError> {

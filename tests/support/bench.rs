@@ -196,7 +196,7 @@ pub(crate) struct Done {
 impl Going {
     /// Sends a signal to it.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_raw(self.id().cast_signed()).expect("its number is above 0");
         rustix::process::kill_process(pid, signal).expect("it is there to be signalled");
     }
 

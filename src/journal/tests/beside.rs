@@ -36,7 +36,9 @@ fn at_the_gate_there_is_one_value_and_one_process_and_a_run_that_has_begun_leave
     let journal = Journal::open(state.path(), TENANT).unwrap();
     assert_eq!((other_process(), at_the_gate(state.path())), (holder.clone(), holder));
     assert_eq!(text(Journal::open(state.path(), "other"), state.path()), "no error");
-    let run = journal.begin(&meta("contain-0612-7f3", 1), &plan(1)).unwrap();
+    let mut run = journal.begin(&meta("contain-0612-7f3", 1), &plan(1)).unwrap();
+    assert_ne!(other_process(), "no error", "it is not known yet what this run will not send");
+    run.open_gate();
     assert_eq!(other_process(), "no error");
     drop(run);
 }
