@@ -1,13 +1,15 @@
 //! Faults in the answers to acts, and what stands in their place: rows 25, 26, 35 to 37, 51 and 52.
 
-use crate::case::{Case, DELETE, Met, QUARANTINE, case, held, inject, repeated, unknown, unknown_or_held};
+use crate::case::{Case, DELETE, QUARANTINE, case, held, inject, repeated, unknown, unknown_or_held};
+use crate::meeting::Met;
 use crate::relay::{Exchange, Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [redirects(), pages(), fewer_ids(), odd_ids(), shuffled_ids(), what_nobody_asked_for(), ambiguous_json()]
+    [redirects(), pages(), echoes(), fewer_ids(), odd_ids(), shuffled_ids(), what_nobody_asked_for(), ambiguous_json()]
         .into_iter()
         .flatten()
         .collect()
@@ -105,6 +107,57 @@ fn pages() -> Vec<Case> {
     cases
 }
 
+/// What comes back holds the very token that was sent, which then stands nowhere all the same.
+fn echoes() -> Vec<Case> {
+    type Echo = fn(&str) -> Answer;
+    let echoes: [(&str, Echo); 6] = [
+        ("a page", |token| Answer::new(502, &[("content-type", "text/html")], format!("<html>{token}</html>"))),
+        ("a content type", |token| Answer::new(200, &[("content-type", token)], "?")),
+        ("an error in JSON", |token| Answer::new(500, &[], json!({"errorCode": token, "message": token}).to_string())),
+        ("escapes", |token| Answer::new(500, &[], json!({"message": token}).to_string().replace("eyJ", "\\u0065yJ"))),
+        ("a key that comes twice", |token| Answer::new(200, &[], format!("{{\"{token}\":1,\"{token}\":2}}"))),
+        ("a long page", |token| Answer::new(500, &[], format!("{}{token}{token}", "x".repeat(140)))),
+    ];
+    let mut cases = Vec::new();
+    for (turn, (what, echo)) in echoes.into_iter().enumerate() {
+        let fault = inject(move |call| {
+            let answer = echo(&call.token());
+            call.send(&answer);
+        });
+        cases.push(unknown_or_held(turn, 26, &format!("{what} with the token"), false, &fault));
+        cases.push(repeated(26, &format!("{what} with the token, of a poll"), &fault));
+    }
+    let refuses = inject(|call| {
+        let words = json!({"errorCode": "400", "message": format!("Bearer {} may not act", call.token())});
+        call.send(&Answer::new(400, &[], words.to_string()));
+    });
+    cases.push(
+        case(26, "a refusal with the token")
+            .acts(0..1, &refuses)
+            .ends(4, &[("rejected", 2), ("succeeded", 4)], 4)
+            .holds("its words are there", |met| {
+                met.of("rejected", "status_message").iter().all(|words| words.contains("may not act"))
+            }),
+    );
+    let names = inject(|call| {
+        let mut answer = call.forward();
+        answer.body = json!({"remediationIds": [call.token(), format!("RTF_{}", call.token())]}).to_string().into();
+        call.send(&answer);
+    });
+    cases.push(case(26, "ids with the token").acts(0..1, &names).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
+    let details = inject(|call| {
+        let (answer, token) = (call.forward(), call.token());
+        let mut json = answer.json();
+        for field in ["statusMessage", "hostName", "requestId", "platform"] {
+            json[field] = json!(token);
+        }
+        json["status"] = json!(if call.before == 0 { token } else { "success".to_owned() });
+        call.send(&answer.with_body(json.to_string()));
+    });
+    cases.push(case(26, "details with the token").items(2, 2).polls(0..1000, &details).ends(0, &[("succeeded", 2)], 2));
+    cases
+}
+
 fn fewer_ids() -> Vec<Case> {
     let first_is_missing = ids(|ids| drop(ids.remove(0)));
     let last_is_missing = ids(|ids| drop(ids.pop()));
@@ -158,11 +211,7 @@ fn odd_ids() -> Vec<Case> {
         cases.push(unknown_or_held(turn, 36, what, true, &body(text)));
     }
     let more = ids(|ids| ids.push(json!("RTF_00000000-0000-4000-8000-00000000beef_2-2025_nobodys")));
-    cases.push(
-        case(36, "one id more")
-            .acts(0..100, &more)
-            .ends(0, &[("succeeded", 6)], 6),
-    );
+    cases.push(case(36, "one id more").acts(0..100, &more).ends(0, &[("succeeded", 6)], 6));
     let foreign_first = ids(|ids| ids.insert(0, json!("RTF_00000000-0000-4000-8000-00000000beef_2-2025_nobodys")));
     cases.push(case(36, "one id more, before the others").acts(0..100, &foreign_first).ends(0, &[("succeeded", 6)], 6));
     let too_many = ids(|ids| ids.extend((0..1_000).map(|n| json!(format!("RTF_{n}")))));
@@ -172,18 +221,39 @@ fn odd_ids() -> Vec<Case> {
     let numbers = ids(|ids| *ids = vec![json!(1), json!(2)]);
     cases.push(case(36, "numbers").acts(0..1, &numbers).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
     let one_number = ids(|ids| ids[0] = json!(7));
-    cases.push(case(36, "a number among ids").acts(0..1, &one_number).ends(5, &[("unmatched", 1), ("succeeded", 5)], 6));
+    cases.push(case(36, "a number among ids").acts(0..1, &one_number).ends(
+        5,
+        &[("unmatched", 1), ("succeeded", 5)],
+        6,
+    ));
     let nulls = ids(|ids| *ids = vec![Value::Null, json!({}), json!([])]);
-    cases.push(case(36, "null, an object and a list").acts(0..1, &nulls).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
+    cases.push(case(36, "null, an object and a list").acts(0..1, &nulls).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
     let unsafe_ids = ids(|ids| *ids = vec![json!("../../performAction"), json!("//evil.example/x")]);
-    cases.push(case(36, "ids that lead elsewhere").acts(0..1, &unsafe_ids).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
-    let of_another_batch = ids(|ids| *ids = vec![json!("RTF_unknown_1"), json!("RTF_unknown_2")]);
-    cases.push(
-        case(36, "ids that nobody knows")
-            .deadline("1s")
-            .acts(0..1, &of_another_batch)
-            .ends(4, &[("timed_out", 2), ("succeeded", 4)], 6),
-    );
+    cases.push(case(36, "ids that lead elsewhere").acts(0..1, &unsafe_ids).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
+    let first_ids = Mutex::new(Vec::new());
+    let of_the_first_act = ids(move |ids| {
+        let mut first = first_ids.lock().expect("nobody holds it");
+        if first.is_empty() { first.clone_from(ids) } else { ids.clone_from(&first) }
+    });
+    cases.push(case(36, "the ids of another act").acts(0..2, &of_the_first_act).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
+    let of_nobody = ids(|ids| *ids = vec![json!("RTF_unknown_1"), json!("RTF_unknown_2")]);
+    cases.push(case(36, "ids that nobody knows").deadline("1s").acts(0..1, &of_nobody).ends(
+        4,
+        &[("timed_out", 2), ("succeeded", 4)],
+        6,
+    ));
     cases
 }
 
@@ -248,9 +318,11 @@ fn what_nobody_asked_for() -> Vec<Case> {
             .acts(0..1, &large)
             .ends(0, &[("succeeded", 6)], 6)
             .holds("it is in no report", |met| !met.report.to_string().contains("MARKED")),
-        case(51, "a byte order mark and white space around an act's answer")
-            .acts(0..100, &instead(marked))
-            .ends(0, &[("succeeded", 6)], 6),
+        case(51, "a byte order mark and white space around an act's answer").acts(0..100, &instead(marked)).ends(
+            0,
+            &[("succeeded", 6)],
+            6,
+        ),
     ]
 }
 
@@ -265,17 +337,19 @@ fn ambiguous_json() -> Vec<Case> {
     let mut cases = Vec::new();
     let faults = [
         ("the ids twice", spoiled(|text| text.replacen('{', r#"{"remediationIds":["RTF_other"],"#, 1))),
-        ("the ids twice, once written with an escape", spoiled(|text| {
-            text.replacen('{', r#"{"remediation\u0049ds":["RTF_other"],"#, 1)
-        })),
+        (
+            "the ids twice, once written with an escape",
+            spoiled(|text| text.replacen('{', r#"{"remediation\u0049ds":["RTF_other"],"#, 1)),
+        ),
         ("a key twice, deep inside", spoiled(|text| text.replacen('{', r#"{"x":[{"a":1,"a":2}],"#, 1))),
         ("a number without end", spoiled(|text| text.replacen('{', r#"{"x":1e999,"#, 1))),
         ("half a character", spoiled(|text| text.replacen('{', r#"{"x":"\ud800","#, 1))),
         ("a text after the text", spoiled(|text| format!("{text}{text}"))),
         ("a text that ends early", spoiled(|text| text[..text.len() - 1].to_owned())),
-        ("ten thousand lists in one another", spoiled(|text| {
-            text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(10_000), "]".repeat(10_000)), 1)
-        })),
+        (
+            "ten thousand lists in one another",
+            spoiled(|text| text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(10_000), "]".repeat(10_000)), 1)),
+        ),
         ("a comment", spoiled(|text| format!("/* */{text}"))),
         ("a comma too many", spoiled(|text| text.replace("]}", ",]}"))),
     ];
@@ -284,7 +358,9 @@ fn ambiguous_json() -> Vec<Case> {
     }
     let not_utf8 = instead(|answer| {
         let body = String::from_utf8(answer.body.clone()).expect("text").replacen('{', "{\"x\":\"?\",", 1);
-        answer.clone().with_body(body.into_bytes().into_iter().map(|b| if b == b'?' { 0xFF } else { b }).collect::<Vec<_>>())
+        answer
+            .clone()
+            .with_body(body.into_bytes().into_iter().map(|b| if b == b'?' { 0xFF } else { b }).collect::<Vec<_>>())
     });
     cases.push(unknown(52, "bytes that are no UTF-8", true, &not_utf8));
     cases

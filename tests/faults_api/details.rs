@@ -1,6 +1,7 @@
 //! Faults in the details that are polled: rows 38 to 43, and 51 to 53.
 
-use crate::case::{Case, Counts, DELETE, Met, case, inject, repeated};
+use crate::case::{Case, Counts, DELETE, case, inject, repeated};
+use crate::meeting::Met;
 use crate::relay::{Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options};
@@ -60,11 +61,11 @@ fn about_something_else() -> Vec<Case> {
         ("another run's act", |json| json["comments"] = json!("INC-1 [quell other-0101-abc/1]")),
     ];
     for (what, change) in changes {
-        cases.push(
-            case(38, format!("a detail about {what}"))
-                .polls(0..1000, &first_detail(change))
-                .ends(5, &[("unmatched", 1), ("succeeded", 5)], 6),
-        );
+        cases.push(case(38, format!("a detail about {what}")).polls(0..1000, &first_detail(change)).ends(
+            5,
+            &[("unmatched", 1), ("succeeded", 5)],
+            6,
+        ));
         // First it is queued and its own; then it is settled and something else.
         let later = first_detail(move |json| {
             if json["status"] != "queued" {

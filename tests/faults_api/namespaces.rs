@@ -17,7 +17,10 @@ pub(crate) fn can_be_had() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         let mut probe = Command::new("unshare");
-        probe.args(["-rmn", "sh", "-c", "mount --bind /etc/hosts /etc/hosts"]).stdout(Stdio::null()).stderr(Stdio::null());
+        probe
+            .args(["-rmn", "sh", "-c", "mount --bind /etc/hosts /etc/hosts"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let can = probe.status().is_ok_and(|status| status.success());
         if !can {
             println!("no namespaces here: names and networks of one's own are left out");

@@ -1,7 +1,8 @@
 //! Calls that are refused: for a limit, for the token, for what they are, or because nothing is there. Rows 44, 45, and
 //! 47 to 50.
 
-use crate::case::{CANARY, Case, Met, case, held, inject, unknown};
+use crate::case::{CANARY, Case, case, held, inject, unknown};
+use crate::meeting::Met;
 use crate::relay::{Exchange, Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options, ThrottleStatus};
@@ -37,7 +38,13 @@ fn limits() -> Vec<Case> {
         ("not at all", 429, &[], "", 1),
         ("with a conflict", 409, &[("x-ratelimit-towait-sec", "2")], "", 2),
         ("with a code for too many at once", 409, &[], r#"{"errorCode":"1960","message":"busy"}"#, 1),
-        ("with a code for too many", 409, &[], "<SIMPLE_RETURN><RESPONSE><CODE>1965</CODE></RESPONSE></SIMPLE_RETURN>", 1),
+        (
+            "with a code for too many",
+            409,
+            &[],
+            "<SIMPLE_RETURN><RESPONSE><CODE>1965</CODE></RESPONSE></SIMPLE_RETURN>",
+            1,
+        ),
     ];
     let mut cases = Vec::new();
     for (what, status, headers, body, wait) in told {
@@ -78,7 +85,9 @@ fn limits() -> Vec<Case> {
                 met.pauses().iter().skip(4).any(|pause| *pause > Duration::from_millis(1_800))
             }),
     );
-    for (what, header) in [("for ever", "99999999999999999999"), ("until the year 2099", "Fri, 06 Nov 2099 08:49:37 GMT")] {
+    for (what, header) in
+        [("for ever", "99999999999999999999"), ("until the year 2099", "Fri, 06 Nov 2099 08:49:37 GMT")]
+    {
         let fault = inject(move |call| call.send(&Answer::new(429, &[("retry-after", header), ("date", NOW)], "")));
         cases.push(
             case(44, format!("it is told to wait {what}"))
@@ -129,8 +138,12 @@ fn waited(met: &Met<'_>, kind: Kind, number: usize, wait: Duration) -> bool {
 fn storms() -> Vec<Case> {
     let mut cases = Vec::new();
     type Headers = &'static [(&'static str, &'static str)];
-    let storms: [(&str, u16, Headers); 4] =
-        [("503", 503, &[]), ("503 with a time to wait", 503, &[("retry-after", "1")]), ("500", 500, &[]), ("408", 408, &[])];
+    let storms: [(&str, u16, Headers); 4] = [
+        ("503", 503, &[]),
+        ("503 with a time to wait", 503, &[("retry-after", "1")]),
+        ("500", 500, &[]),
+        ("408", 408, &[]),
+    ];
     for (what, status, headers) in storms {
         // Where it is told to wait, everybody waits twice as long each time.
         let polls = if headers.is_empty() { 9 } else { 2 };
@@ -204,10 +217,13 @@ fn tokens() -> Vec<Case> {
             .holds("the new token was read", new_token),
         with_file("two acts in flight are refused one token")
             .concurrency(2)
-            .acts(0..2, &inject(|call| {
-                std::thread::sleep(Duration::from_millis(200));
-                renew(call);
-            }))
+            .acts(
+                0..2,
+                &inject(|call| {
+                    std::thread::sleep(Duration::from_millis(200));
+                    renew(call);
+                }),
+            )
             .ends(0, &[("succeeded", 6)], 6)
             .holds("two acts more", |met| met.relay.count(Kind::Act) == 5),
     ];
@@ -299,7 +315,8 @@ fn bad_requests() -> Vec<Case> {
 fn not_there() -> Vec<Case> {
     let mut cases = Vec::new();
     for status in [404, 405, 410, 415] {
-        let gone = inject(move |call| call.send(&Answer::new(status, &[("content-type", "text/html")], "<html>?</html>")));
+        let gone =
+            inject(move |call| call.send(&Answer::new(status, &[("content-type", "text/html")], "<html>?</html>")));
         for version in ["v1", "unversioned"] {
             cases.push(
                 case(50, format!("{status} in the place of the API, {version}"))

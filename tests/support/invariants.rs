@@ -301,7 +301,8 @@ fn outputs_are_inert(scene: &Scene<'_>, broken: &mut Vec<String>) {
     let mut outputs =
         vec![("stdout".to_owned(), scene.done.stdout.clone()), ("stderr".to_owned(), scene.done.stderr.clone())];
     for path in files_below(scene.bench.folder.path()) {
-        let is_report = path.extension().is_some_and(|kind| ["json", "csv", "md", "html", "txt"].iter().any(|k| kind == *k));
+        let is_report =
+            path.extension().is_some_and(|kind| ["json", "csv", "md", "html", "txt"].iter().any(|k| kind == *k));
         if is_report {
             outputs.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap_or_default()));
         }
