@@ -9,12 +9,18 @@
 mod answers;
 #[path = "support/bench.rs"]
 mod bench;
+#[path = "faults_api/breaches.rs"]
+mod breaches;
 #[path = "faults_api/case.rs"]
 mod case;
 #[path = "faults_api/details.rs"]
 mod details;
+#[path = "faults_api/garbage.rs"]
+mod garbage;
 #[path = "support/invariants.rs"]
 mod invariants;
+#[path = "faults_api/meeting.rs"]
+mod meeting;
 #[path = "faults_api/namespaces.rs"]
 mod namespaces;
 #[path = "faults_api/network.rs"]
@@ -23,6 +29,8 @@ mod network;
 mod refusals;
 #[path = "support/relay.rs"]
 mod relay;
+#[path = "faults_api/streams.rs"]
+mod streams;
 #[path = "support/wire.rs"]
 mod wire;
 
@@ -44,7 +52,10 @@ const AT_ONCE: usize = 16;
 #[test]
 fn every_owned_row_holds() {
     let mut cases: Vec<Case> =
-        [network::cases(), answers::cases(), details::cases(), refusals::cases()].into_iter().flatten().collect();
+        [network::cases(), streams::cases(), answers::cases(), details::cases(), refusals::cases(), garbage::cases()]
+            .into_iter()
+            .flatten()
+            .collect();
     let met: BTreeSet<u32> = cases.iter().map(|case| case.row).collect();
     println!("{} of {} owned rows, {} cases", met.len(), OWNED.len(), cases.len());
     // For looking at one row alone.
@@ -65,10 +76,8 @@ fn wrong_of(cases: Vec<Case>) -> String {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
-                    let t = std::time::Instant::now();
                     let met = catch_unwind(AssertUnwindSafe(|| case.meet()));
                     let broken = met.unwrap_or_else(|panic| vec![format!("it panicked: {}", words_of(panic.as_ref()))]);
-                    eprintln!("TIME {:?} {} {}", t.elapsed().as_millis(), case.row, case.what);
                     if !broken.is_empty() {
                         found.lock().expect("no case holds it").push((case.row, case.what.clone(), broken));
                     }

@@ -1,13 +1,15 @@
 //! Faults in the answers to acts, and what stands in their place: rows 25, 26, 35 to 37, 51 and 52.
 
-use crate::case::{Case, DELETE, Met, QUARANTINE, case, held, inject, repeated, unknown, unknown_or_held};
+use crate::case::{Case, DELETE, QUARANTINE, case, held, inject, repeated, unknown, unknown_or_held};
+use crate::meeting::Met;
 use crate::relay::{Exchange, Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [redirects(), pages(), fewer_ids(), odd_ids(), shuffled_ids(), what_nobody_asked_for(), ambiguous_json()]
+    [redirects(), pages(), echoes(), fewer_ids(), odd_ids(), shuffled_ids(), what_nobody_asked_for(), ambiguous_json()]
         .into_iter()
         .flatten()
         .collect()
@@ -105,6 +107,57 @@ fn pages() -> Vec<Case> {
     cases
 }
 
+/// What comes back holds the very token that was sent, which then stands nowhere all the same.
+fn echoes() -> Vec<Case> {
+    type Echo = fn(&str) -> Answer;
+    let echoes: [(&str, Echo); 6] = [
+        ("a page", |token| Answer::new(502, &[("content-type", "text/html")], format!("<html>{token}</html>"))),
+        ("a content type", |token| Answer::new(200, &[("content-type", token)], "?")),
+        ("an error in JSON", |token| Answer::new(500, &[], json!({"errorCode": token, "message": token}).to_string())),
+        ("escapes", |token| Answer::new(500, &[], json!({"message": token}).to_string().replace("eyJ", "\\u0065yJ"))),
+        ("a key that comes twice", |token| Answer::new(200, &[], format!("{{\"{token}\":1,\"{token}\":2}}"))),
+        ("a long page", |token| Answer::new(500, &[], format!("{}{token}{token}", "x".repeat(140)))),
+    ];
+    let mut cases = Vec::new();
+    for (turn, (what, echo)) in echoes.into_iter().enumerate() {
+        let fault = inject(move |call| {
+            let answer = echo(&call.token());
+            call.send(&answer);
+        });
+        cases.push(unknown_or_held(turn, 26, &format!("{what} with the token"), false, &fault));
+        cases.push(repeated(26, &format!("{what} with the token, of a poll"), &fault));
+    }
+    let refuses = inject(|call| {
+        let words = json!({"errorCode": "400", "message": format!("Bearer {} may not act", call.token())});
+        call.send(&Answer::new(400, &[], words.to_string()));
+    });
+    cases.push(
+        case(26, "a refusal with the token")
+            .acts(0..1, &refuses)
+            .ends(4, &[("rejected", 2), ("succeeded", 4)], 4)
+            .holds("its words are there", |met| {
+                met.of("rejected", "status_message").iter().all(|words| words.contains("may not act"))
+            }),
+    );
+    let names = inject(|call| {
+        let mut answer = call.forward();
+        answer.body = json!({"remediationIds": [call.token(), format!("RTF_{}", call.token())]}).to_string().into();
+        call.send(&answer);
+    });
+    cases.push(case(26, "ids with the token").acts(0..1, &names).ends(5, &[("unmatched", 2), ("succeeded", 4)], 6));
+    let details = inject(|call| {
+        let (answer, token) = (call.forward(), call.token());
+        let mut json = answer.json();
+        for field in ["statusMessage", "hostName", "requestId", "platform"] {
+            json[field] = json!(token);
+        }
+        json["status"] = json!(if call.before == 0 { token } else { "success".to_owned() });
+        call.send(&answer.with_body(json.to_string()));
+    });
+    cases.push(case(26, "details with the token").items(2, 2).polls(0..1000, &details).ends(0, &[("succeeded", 2)], 2));
+    cases
+}
+
 fn fewer_ids() -> Vec<Case> {
     let first_is_missing = ids(|ids| drop(ids.remove(0)));
     let last_is_missing = ids(|ids| drop(ids.pop()));
@@ -185,8 +238,18 @@ fn odd_ids() -> Vec<Case> {
         &[("unmatched", 2), ("succeeded", 4)],
         6,
     ));
-    let of_another_batch = ids(|ids| *ids = vec![json!("RTF_unknown_1"), json!("RTF_unknown_2")]);
-    cases.push(case(36, "ids that nobody knows").deadline("1s").acts(0..1, &of_another_batch).ends(
+    let first_ids = Mutex::new(Vec::new());
+    let of_the_first_act = ids(move |ids| {
+        let mut first = first_ids.lock().expect("nobody holds it");
+        if first.is_empty() { first.clone_from(ids) } else { ids.clone_from(&first) }
+    });
+    cases.push(case(36, "the ids of another act").acts(0..2, &of_the_first_act).ends(
+        5,
+        &[("unmatched", 2), ("succeeded", 4)],
+        6,
+    ));
+    let of_nobody = ids(|ids| *ids = vec![json!("RTF_unknown_1"), json!("RTF_unknown_2")]);
+    cases.push(case(36, "ids that nobody knows").deadline("1s").acts(0..1, &of_nobody).ends(
         4,
         &[("timed_out", 2), ("succeeded", 4)],
         6,

@@ -1,6 +1,7 @@
 //! Faults in the details that are polled: rows 38 to 43, and 51 to 53.
 
-use crate::case::{Case, Counts, DELETE, Met, case, inject, repeated};
+use crate::case::{Case, Counts, DELETE, case, inject, repeated};
+use crate::meeting::Met;
 use crate::relay::{Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options};

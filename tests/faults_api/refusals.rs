@@ -1,7 +1,8 @@
 //! Calls that are refused: for a limit, for the token, for what they are, or because nothing is there. Rows 44, 45, and
 //! 47 to 50.
 
-use crate::case::{CANARY, Case, Met, case, held, inject, unknown};
+use crate::case::{CANARY, Case, case, held, inject, unknown};
+use crate::meeting::Met;
 use crate::relay::{Exchange, Inject, Kind};
 use crate::wire::Answer;
 use quell::simulator::{Delay, Options, ThrottleStatus};

@@ -371,7 +371,19 @@ impl Exchange<'_> {
 
     /// The connection is reset: a byte of the request stays unread.
     pub(crate) fn reset(&mut self) {
+        self.raw_and_reset("");
+    }
+
+    /// Sends bytes; then the connection is reset.
+    pub(crate) fn raw_and_reset(&mut self, bytes: impl AsRef<[u8]>) {
+        self.write(bytes.as_ref());
         self.ends = true;
+    }
+
+    /// The token that came with the call.
+    pub(crate) fn token(&self) -> String {
+        let (_, rest) = self.request.head.split_once("authorization: Bearer ").expect("every call has a token");
+        rest.lines().next().unwrap_or_default().to_owned()
     }
 
     /// Sends bytes again and again, with a pause after each time, until the client leaves.
