@@ -182,7 +182,8 @@ pub fn read(request: &Request<'_>) -> Result<Events, Vec<Problem>> {
     read_with(request, &mut std::io::stdin().lock())
 }
 
-fn read_with(request: &Request<'_>, stdin: &mut dyn Read) -> Result<Events, Vec<Problem>> {
+/// As [`read`], with another standard input.
+pub(crate) fn read_with(request: &Request<'_>, stdin: &mut dyn Read) -> Result<Events, Vec<Problem>> {
     let mut sink = Sink::new(request.partial);
     let mut stdin = Some(stdin);
     for source in &request.sources {

@@ -27,3 +27,6 @@ pub mod simulator;
 pub mod error;
 pub mod cli;
 pub mod commands;
+
+#[doc(hidden)]
+pub mod fuzzing;

@@ -26,6 +26,7 @@ mod file;
 pub use ending::{Ending, Remediation, Resolution};
 pub use file::{render_path, write_file};
 pub use fold::{FoldError, Folded, Folding, Oddity, fold};
+pub use template::render_text as render_template;
 pub use text::text;
 pub use totals::{Outcomes, RowsWithoutItem, Summary, Totals};
 

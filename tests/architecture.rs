@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in the order in which one may know another: each may know what it lists, and lists only rooms above it,
 /// so that there is no way around in a circle. The name is the module's: `src/NAME.rs` with all below `src/NAME/`.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("inert", &[]),
     ("problem", &["inert"]),
     ("yaml", &["inert", "problem"]),
@@ -27,6 +27,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("report", &["inert", "tenant", "playbook", "events", "plan", "engine", "run"]),
     // It stands for a server: what it shares with the client is the vendor's documents and the tenant's words.
     ("simulator", &["inert", "tenant"]),
+    ("fuzzing", &["inert", "problem", "tenant", "playbook", "events", "plan", "engine", "run", "api", "report"]),
     ("error", &["inert", "problem", "engine", "journal", "api", "driver", "report"]),
     ("cli", &["tenant", "playbook", "engine", "report", "error"]),
     ("commands", &EVERYTHING),

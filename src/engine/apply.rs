@@ -9,9 +9,18 @@ use super::state::{Engine, Illegal, Stage};
 use super::unclear::Unclear;
 use crate::tenant::{EventType, Meaning};
 
+/// The end of the year 9999. No clock shows more; sums with it stay far from the end of the numbers.
+const MOMENT_MAX: Moment = Moment(253_402_300_799_999);
+
 impl Engine {
     /// Changes the state by one fact. Facts that cannot follow each other are an error, never ignored.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
+        if fact.at > MOMENT_MAX {
+            return Err(Illegal(format!("a fact is dated {} ms after 1970", fact.at.0)));
+        }
+        if !self.started && fact.what != What::Started {
+            return Err(Illegal("something happened before the run began".to_owned()));
+        }
         self.now = self.now.max(fact.at);
         match &fact.what {
             What::Started if self.started => Err(Illegal("the run began twice".to_owned())),
@@ -28,6 +37,9 @@ impl Engine {
             }
             What::DoneBefore { items, became, .. } => self.done_before(items, became.is_done(), fact.at),
             What::Permitted { items, .. } => {
+                if let Some(item) = items.iter().find(|item| self.items.state(**item).is_none()) {
+                    return Err(Illegal(format!("item {} was permitted and is not in the plan", item.0)));
+                }
                 self.permitted.extend(items);
                 Ok(())
             }
@@ -48,7 +60,7 @@ impl Engine {
             }
             What::Resolved { items, .. } => {
                 for item in items {
-                    if self.unclear.remove(item).is_none() {
+                    if self.unclear.remove(item).is_none_or(|unclear| unclear.outcome == Settled::StillQueued) {
                         return Err(Illegal(format!("item {} was resolved and is not unclear", item.0)));
                     }
                 }
@@ -69,6 +81,9 @@ impl Engine {
                 Ok(())
             }
             What::Returned { batch, .. } => self.returned(*batch, fact.at),
+            What::Seen { of, .. } if !self.poller.watches(*of) => {
+                Err(Illegal(format!("id {} of batch {} was seen and is not open", of.index, of.batch.0)))
+            }
             What::Seen { of, status } => {
                 let pending = self.config.statuses.meaning(status) == Meaning::Pending;
                 self.poller.see(*of, fingerprint(status), pending);
@@ -83,6 +98,9 @@ impl Engine {
             }
             What::Settled { item, outcome, of, .. } => self.settled(*item, *outcome, *of, fact.at),
             What::Barred { target, step } => {
+                if !self.items.has_failed(*target, *step) {
+                    return Err(Illegal(format!("step {step} bars target {target} and has not failed there")));
+                }
                 let barred = self.items.bar(*target, *step);
                 self.waiting -= barred;
                 self.progress.barred += barred as u64;
@@ -99,6 +117,9 @@ impl Engine {
                 self.tally_gets = 0;
                 self.tally_throttled = 0;
                 Ok(())
+            }
+            What::Ended { complete: true } if !self.is_complete() => {
+                Err(Illegal("the run ended as complete with items that have no outcome".to_owned()))
             }
             What::Ended { complete } => {
                 self.ended = Some(*complete);
@@ -161,7 +182,7 @@ impl Engine {
     }
 
     fn submitting(&mut self, id: BatchId, step: u16, kind: EventType, items: &[ItemId]) -> Result<(), Illegal> {
-        if items.is_empty() || self.batches.contains_key(&id) || id.0 < self.next_batch {
+        if items.is_empty() || self.batches.contains_key(&id) || id.0 < self.next_batch || id.0 == u32::MAX {
             return Err(Illegal(format!("batch {} was submitted twice or is empty", id.0)));
         }
         for item in items {
@@ -183,6 +204,9 @@ impl Engine {
     }
 
     fn accepted(&mut self, id: BatchId, ids: &[String], at: Moment) -> Result<(), Illegal> {
+        if ids.len() > usize::from(u16::MAX) {
+            return Err(Illegal(format!("batch {} has {} ids", id.0, ids.len())));
+        }
         let (step, items) = self.take_submitted(id)?;
         let members = items
             .iter()
@@ -242,10 +266,10 @@ impl Engine {
         at: Moment,
     ) -> Result<(), Illegal> {
         if of.is_some_and(|of| self.late.get(&of) == Some(&item)) {
-            self.settled_late(item, outcome);
-            return Ok(());
+            return self.settled_late(item, outcome);
         }
-        let batch = self.items.batch(item);
+        // An id of another batch is never this item's own, whatever its position.
+        let batch = self.items.batch(item).filter(|own| of.is_none_or(|of| of.batch == *own));
         let known = batch.and_then(|batch| match self.batches.get_mut(&batch) {
             Some(Stage::Accepted(open)) => open.settle(item, of.map(|of| usize::from(of.index))).then_some(batch),
             _ => None,
@@ -269,13 +293,16 @@ impl Engine {
     }
 
     /// What was still open at its deadline has another outcome by now. Later steps of its target stay barred.
-    fn settled_late(&mut self, item: ItemId, outcome: Settled) {
-        let Some(before) = self.unclear.remove(&item) else { return };
+    fn settled_late(&mut self, item: ItemId, outcome: Settled) -> Result<(), Illegal> {
+        let Some(before) = self.unclear.remove(&item) else {
+            return Err(Illegal(format!("item {} settled late and was clear already", item.0)));
+        };
         *self.count_of(before.outcome) -= 1;
         *self.count_of(outcome) += 1;
         if !matches!(outcome, Settled::Succeeded | Settled::Failed) {
             self.unclear.insert(item, Unclear { outcome, ..before });
         }
+        Ok(())
     }
 
     fn count_of(&mut self, outcome: Settled) -> &mut u64 {

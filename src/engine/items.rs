@@ -217,6 +217,12 @@ impl Items {
         (group.failed && self.has_next(place) && waits(place + 1)).then_some((group.target, group.step))
     }
 
+    /// Whether an item of this step has not succeeded on this target.
+    pub fn has_failed(&self, target: u32, step: u16) -> bool {
+        let place = self.groups.binary_search_by_key(&(target, step), |group| (group.target, group.step));
+        place.is_ok_and(|place| self.groups[place].failed)
+    }
+
     /// Bars the later steps of a target; returns how many items that were waiting will not be sent.
     pub fn bar(&mut self, target: u32, step: u16) -> usize {
         let start = self.groups.partition_point(|group| (group.target, group.step) <= (target, step));

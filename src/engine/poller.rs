@@ -53,6 +53,11 @@ impl Poller {
         self.watched.remove(&of);
     }
 
+    /// Whether a remediation is open.
+    pub fn watches(&self, of: RemediationRef) -> bool {
+        self.watched.contains_key(&of)
+    }
+
     /// The remediation that has been due longest, and since when.
     pub fn longest_due(&mut self) -> Option<(Moment, RemediationRef)> {
         while let Some(Reverse((due, of))) = self.due.peek().copied() {

@@ -28,23 +28,28 @@ const RANGES_MAX: u64 = 1_000_000;
 const ESCAPED: [&str; 8] = [".html", ".htm", ".xml", ".svg", ".html.tera", ".htm.tera", ".xml.tera", ".svg.tera"];
 
 pub(super) fn write(source: &Source<'_>, path: &Path, out: &mut dyn Write) -> Result<(), ReportError> {
-    let (name, tera) = load(path)?;
-    let rendered = render(&tera, &name, &context(source)?)?;
-    out.write_all(&rendered)?;
+    let (name, text) = read_named(path)?;
+    out.write_all(&render_text(&name, &text, source)?)?;
     Ok(())
+}
+
+/// What a template of this text renders; its name decides how it is escaped, and stands in its errors.
+pub fn render_text(name: &str, text: &str, source: &Source<'_>) -> Result<Vec<u8>, ReportError> {
+    let tera = checked(name, text, &fields::TOP, fields::RUN)?;
+    render(&tera, name, &context(source)?)
 }
 
 /// Whether a user's template can be read and names only what a report has.
 pub(super) fn check(path: &Path) -> Result<(), ReportError> {
-    load(path).map(drop)
+    let (name, text) = read_named(path)?;
+    checked(&name, &text, &fields::TOP, fields::RUN).map(drop)
 }
 
-fn load(path: &Path) -> Result<(String, Tera), ReportError> {
+fn read_named(path: &Path) -> Result<(String, String), ReportError> {
     let name = path.display().to_string();
     let text =
         read(path).map_err(|cause| ReportError::File { doing: "read the template", path: name.clone(), cause })?;
-    let tera = checked(&name, &text, &fields::TOP, fields::RUN)?;
-    Ok((name, tera))
+    Ok((name, text))
 }
 
 /// Renders a report's path from the values that may be part of one.
