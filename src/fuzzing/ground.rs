@@ -3,7 +3,7 @@
 use crate::engine::call::Call;
 use crate::engine::fact::{Fact, Moment};
 use crate::engine::items::ItemShape;
-use crate::engine::{Engine, Illegal, Input, Outcome, Then, Turn};
+use crate::engine::{Engine, Granted, Illegal, Input, Outcome, Then, Turn};
 use crate::events::{Event, Events, RefusedRow, RowPlace};
 use crate::plan::{self, Plan, PlanHeader};
 use crate::playbook::{self, Playbook};
@@ -102,11 +102,27 @@ impl Process {
 
     /// One input, and what follows from it: facts, calls, and what to wait for.
     pub(super) fn hear(&mut self, input: Input) -> Result<(Vec<Fact>, Vec<Call>, Then), Illegal> {
-        let Turn { record, charge, calls, then } = self.engine.turn(self.now, input)?;
-        if charge > 0 {
-            self.charges.push((self.engine.now(), charge));
+        let Turn { mut record, mut calls, mut then } = self.engine.turn(self.now, input)?;
+        while then != Then::Finished
+            && let Some(share) = self.share()
+        {
+            let turn = self.engine.turn(self.now, share)?;
+            record.extend(turn.record);
+            calls.extend(turn.calls);
+            then = turn.then;
         }
         Ok((record, calls, then))
+    }
+
+    /// What the engine wishes for of what runs share; it is alone here, and gets all of it.
+    fn share(&mut self) -> Option<Input> {
+        let wish = self.engine.wish();
+        if wish.slots != self.engine.slots() {
+            return Some(Input::Slots(wish.slots));
+        }
+        let ask = self.engine.ask(self.now, Some(wish.calls).filter(|calls| *calls > 0)?)?;
+        self.charges.push((self.engine.now(), ask.calls));
+        Some(Input::Granted(Granted { calls: ask.calls, next: self.now }))
     }
 }
 
