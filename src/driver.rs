@@ -203,6 +203,7 @@ impl<S: Store, C: Caller> Driver<S, C> {
         }
         loop {
             tokio::select! {
+                biased;
                 answered = calls.next_act() => match answered {
                     Some((batch, Reply { body: ReplyBody::Act(ActReply::Accepted { ids }), .. })) => {
                         unrecorded.push((batch, ids));
@@ -241,9 +242,11 @@ impl Calls {
         };
         let mut inputs = Vec::new();
         let mut last = None;
+        // In this order, not in a random one: the same answers at the same times give the same facts.
         tokio::select! {
-            Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
+            biased;
             Some(why) = stops.recv() => last = Some(Input::Stop(why)),
+            Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
             () = timer => last = Some(Input::Ticked),
         }
         while inputs.len() < INPUTS_PER_COMMIT_MAX

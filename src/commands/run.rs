@@ -15,6 +15,7 @@ use crate::plan::{Plan, PlanHeader, show};
 use crate::report::Colour;
 use crate::run::RunMeta;
 use crate::simulator::Simulator;
+use crate::tenant::Limits;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -219,13 +220,19 @@ pub fn wall_clock() -> Moment {
 
 /// The moments from which the calls of earlier processes age.
 pub fn spent_until(now: Moment, header: &PlanHeader, journal: &Journal) -> Result<Vec<Moment>, Failure> {
-    let Some(rate) = header.limits.requests else { return Ok(Vec::new()) };
+    let charges = if header.limits.requests.is_some() { journal.charges(now)? } else { Vec::new() };
+    Ok(spent_of(&charges, now, &header.limits))
+}
+
+/// The same, of these charges, ordered by their moments, of which none is later than now.
+pub fn spent_of(charges: &[Charge], now: Moment, limits: &Limits) -> Vec<Moment> {
+    let Some(rate) = limits.requests else { return Vec::new() };
     let window = millis(rate.window);
     // A block may have been reserved long before its last call was made, so all of them are looked at.
-    let call_max = header.limits.act_timeout.max(header.limits.poll_timeout);
-    let mut spent = ageing(&journal.charges(now)?, now, millis(call_max));
+    let call_max = limits.act_timeout.max(limits.poll_timeout);
+    let mut spent = ageing(charges, now, millis(call_max));
     spent.retain(|until| until.0 + window >= now.0);
-    Ok(spent)
+    spent
 }
 
 /// A block was spent before the next one was reserved, and the last of its calls reached the API no later than a call
