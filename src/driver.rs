@@ -1,7 +1,7 @@
 //! The IO shell around the engine: turn, append, start calls, wait.
 //!
 //! It decides nothing. What the engine says is appended durably before any call of that turn starts; several ready
-//! answers are heard as several turns and appended in one transaction. The first failure of the store ends the run in
+//! answers are heard together and appended in one transaction. The first failure of the store ends the run in
 //! this process: what could not be recorded is handed back, never dropped.
 
 mod caller;
@@ -96,14 +96,6 @@ pub struct Ending {
     pub died: u32,
 }
 
-/// What one round of turns asks for.
-struct Round {
-    record: Vec<Fact>,
-    charge: u32,
-    calls: Vec<Call>,
-    then: Then,
-}
-
 impl<S: Store, C: Caller> Driver<S, C> {
     /// Carries the run on until it is finished or stopped. `watch` sees each round's facts after they are durable.
     pub async fn run(
@@ -140,26 +132,15 @@ impl<S: Store, C: Caller> Driver<S, C> {
         }
     }
 
-    /// One turn for each input, until one of them ends the run. What was heard before something illegal still counts.
-    fn hear(&mut self, inputs: Vec<Input>) -> (Round, Option<Illegal>) {
-        let mut round = Round { record: Vec::new(), charge: 0, calls: Vec::new(), then: Then::WaitForInput };
-        for input in inputs {
-            let Turn { record, charge, calls, then } = match self.engine.turn(self.clock.now(), input) {
-                Ok(turn) => turn,
-                Err(illegal) => return (round, Some(illegal)),
-            };
-            round.record.extend(record);
-            round.charge += charge;
-            round.calls.extend(calls);
-            round.then = then;
-            if then == Then::Finished {
-                break;
-            }
-        }
-        (round, None)
+    /// Hears all that is there, then decides. What was heard before something illegal still counts.
+    fn hear(&mut self, inputs: Vec<Input>) -> (Turn, Option<Illegal>) {
+        let mut turn = Turn::default();
+        let heard = inputs.into_iter().try_for_each(|input| self.engine.hear(self.clock.now(), input, &mut turn));
+        let illegal = heard.and_then(|()| self.engine.decide(&mut turn)).err();
+        (turn, illegal)
     }
 
-    fn append(&mut self, round: &Round) -> Result<(), StoreError> {
+    fn append(&mut self, round: &Turn) -> Result<(), StoreError> {
         if round.record.is_empty() && round.charge == 0 {
             return Ok(());
         }
@@ -298,7 +279,8 @@ fn reply_of_the_dead(is_act: bool) -> Reply {
     let body = if is_act {
         ReplyBody::Act(ActReply::Unreadable { message })
     } else {
-        ReplyBody::Poll(PollReply::Failed { message })
+        // Not an answer: what was never answered must not time out by it.
+        ReplyBody::Poll(PollReply::NoAnswer { message, for_good: false })
     };
     Reply { token: 0, limits: LimitHeaders::default(), body }
 }
