@@ -127,6 +127,7 @@ impl State {
             _ => {}
         }
         if plan.fault == Some(Kind::ActDies) {
+            self.runs.batch_mut(batch).died = true;
             return (batch, None);
         }
         let (seen, wait) = self.seen_of(&plan);

@@ -10,7 +10,7 @@ use crate::engine::call::ActReply;
 use crate::engine::fact::{Fact, RemediationRef, Settled, What};
 use crate::plan::OnUnknown;
 use crate::tenant::Meaning;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All runs of a seed.
 #[derive(Default)]
@@ -26,7 +26,10 @@ pub(super) struct RunLog {
     pub(super) last_batch: Vec<Option<u32>>,
     /// Remediations by item that the model carried out for it.
     pub(super) rems: Vec<Vec<usize>>,
-    finished: HashSet<RemediationRef>,
+    /// Remediations that an item was settled by, and when each item ended: milliseconds of the world.
+    finished: BTreeMap<RemediationRef, u64>,
+    pub(super) ended_at: Vec<u64>,
+    pub(super) now: u64,
     /// The last word of each remediation that a fact noted as seen, by whether it is a listed pending one.
     pending: BTreeMap<RemediationRef, bool>,
     /// Unresolved items that hold their action back.
@@ -83,7 +86,9 @@ impl Runs {
             ends: vec![None; items],
             last_batch: vec![None; items],
             rems: vec![Vec::new(); items],
-            finished: HashSet::new(),
+            finished: BTreeMap::new(),
+            ended_at: vec![0; items],
+            now: 0,
             pending: BTreeMap::new(),
             holding: BTreeSet::new(),
             stopping: false,
@@ -140,6 +145,7 @@ impl Runs {
     /// What is wrong with polling this id now.
     pub(super) fn may_poll(
         &self,
+        now: u64,
         run: usize,
         named_for: &[u32],
         id: &str,
@@ -155,10 +161,12 @@ impl Runs {
             let of = RemediationRef { batch: crate::engine::fact::BatchId(*number), index: index as u16 };
             fits.then_some((of, batch))
         });
-        let open = |items: &[u32]| items.iter().any(|item| log.ends[*item as usize].is_none());
-        let late = |of: &RemediationRef| only_polls && log.finished.contains(of);
+        // Several answers may be heard at once: what one of them settles may have been asked for because of another.
+        let open = |item: &u32| log.ends[*item as usize].is_none() || log.ended_at[*item as usize] == now;
+        let finished = |of: &RemediationRef| log.finished.get(of).is_some_and(|at| *at < now);
+        let late = |of: &RemediationRef| only_polls && finished(of);
         let known = refs.clone().next().is_some();
-        let useful = refs.any(|(of, batch)| late(&of) || !log.finished.contains(&of) && open(&batch.items));
+        let useful = refs.any(|(of, batch)| late(&of) || !finished(&of) && batch.items.iter().any(open));
         match (known, useful) {
             (false, _) => Some(format!("{id:?} is polled, which no durable answer of this run named")),
             (true, false) => Some(format!("{id:?} is polled, of which everything is settled")),
@@ -183,7 +191,9 @@ impl State {
             return Err("a process writes to another run".to_owned());
         }
         let (process, world) = (self.process, std::sync::Arc::clone(&self.world));
+        let now = self.now();
         let log = &mut self.runs.0[run];
+        log.now = now;
         if log.facts.last().is_some_and(|last| last.at > fact.at) {
             return Err("the run's clock goes back".to_owned());
         }
@@ -341,7 +351,7 @@ impl State {
             _ => {}
         }
         log.end(item, End::Settled(outcome))?;
-        log.finished.extend(of);
+        log.finished.extend(of.map(|of| (of, log.now)));
         if outcome == Settled::Unknown && stop {
             log.holding.insert(item);
         }

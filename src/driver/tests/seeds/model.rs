@@ -176,9 +176,10 @@ impl State {
         !self.calm && self.world.outage.is_some_and(|(from, until)| (from..until).contains(&now))
     }
 
+    /// At least one millisecond: no answer is heard at the moment at which its call was decided on.
     pub(super) fn latency(&mut self) -> u64 {
         let max = self.world.latency_max;
-        self.chance.u64(0..=max)
+        self.chance.u64(1..=max)
     }
 
     /// A process begins to work on a run.

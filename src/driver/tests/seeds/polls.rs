@@ -25,7 +25,7 @@ impl State {
         self.seen.polls += 1;
         let run = self.run;
         let batches: Vec<u32> = self.named_for.get(id).into_iter().flatten().filter(|of| of.0 == run).map(|of| of.1).collect();
-        let wrong = self.runs.may_poll(run, &batches, id, self.only_polls, action.id, &self.world);
+        let wrong = self.runs.may_poll(self.now(), run, &batches, id, self.only_polls, action.id, &self.world);
         wrong.into_iter().for_each(|wrong| self.wrong(wrong));
     }
 

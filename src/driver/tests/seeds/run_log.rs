@@ -67,6 +67,7 @@ impl RunLog {
         match self.ends.get_mut(item as usize) {
             Some(none @ None) => {
                 *none = Some(end);
+                self.ended_at[item as usize] = self.now;
                 Ok(())
             }
             Some(Some(before)) => Err(format!("item {item} ended as {before:?} before")),
