@@ -1,7 +1,7 @@
 //! The IO shell around the engine: turn, append, start calls, wait.
 //!
 //! It decides nothing. What the engine says is appended durably before any call of that turn starts; several ready
-//! answers are heard as several turns and appended in one transaction. The first failure of the store ends the run in
+//! answers are heard together and appended in one transaction. The first failure of the store ends the run in
 //! this process: what could not be recorded is handed back, never dropped.
 
 mod caller;
@@ -98,13 +98,6 @@ pub struct Ending {
     pub died: u32,
 }
 
-/// What one round of turns asks for.
-struct Round {
-    record: Vec<Fact>,
-    calls: Vec<Call>,
-    then: Then,
-}
-
 impl<S: Store, C: Caller> Driver<S, C> {
     /// Carries the run on until it is finished or stopped. `watch` sees each round's facts after they are durable.
     pub async fn run(
@@ -155,7 +148,7 @@ impl<S: Store, C: Caller> Driver<S, C> {
     /// What follows once the facts of a round are durable: its calls start, and what is lacking is taken.
     fn go_on(
         &mut self,
-        round: Round,
+        round: Turn,
         calls: &mut Calls,
         watch: &mut impl FnMut(&Progress, &[Fact]),
     ) -> Result<Vec<Input>, StoreError> {
@@ -180,22 +173,12 @@ impl<S: Store, C: Caller> Driver<S, C> {
         until.into_iter().chain(look).min()
     }
 
-    /// One turn for each input, until one of them ends the run. What was heard before something illegal still counts.
-    fn hear(&mut self, inputs: Vec<Input>) -> (Round, Option<Illegal>) {
-        let mut round = Round { record: Vec::new(), calls: Vec::new(), then: Then::WaitForInput };
-        for input in inputs {
-            let Turn { record, calls, then } = match self.engine.turn(self.clock.now(), input) {
-                Ok(turn) => turn,
-                Err(illegal) => return (round, Some(illegal)),
-            };
-            round.record.extend(record);
-            round.calls.extend(calls);
-            round.then = then;
-            if then == Then::Finished {
-                break;
-            }
-        }
-        (round, None)
+    /// Hears all that is there, then decides. What was heard before something illegal still counts.
+    fn hear(&mut self, inputs: Vec<Input>) -> (Turn, Option<Illegal>) {
+        let mut turn = Turn::default();
+        let heard = inputs.into_iter().try_for_each(|input| self.engine.hear(self.clock.now(), input, &mut turn));
+        let illegal = heard.and_then(|()| self.engine.decide(&mut turn)).err();
+        (turn, illegal)
     }
 
     fn append(&mut self, record: &[Fact]) -> Result<(), StoreError> {
@@ -264,6 +247,7 @@ impl<S: Store, C: Caller> Driver<S, C> {
         }
         loop {
             tokio::select! {
+                biased;
                 answered = calls.next_act() => match answered {
                     Some((batch, Reply { body: ReplyBody::Act(ActReply::Accepted { ids }), .. })) => {
                         unrecorded.push((batch, ids));
@@ -302,9 +286,11 @@ impl Calls {
         };
         let mut inputs = Vec::new();
         let mut last = None;
+        // In this order, not in a random one: the same answers at the same times give the same facts.
         tokio::select! {
-            Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
+            biased;
             Some(why) = stops.recv() => last = Some(Input::Stop(why)),
+            Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
             () = timer => last = Some(Input::Ticked),
         }
         while inputs.len() < INPUTS_PER_COMMIT_MAX
@@ -356,7 +342,8 @@ fn reply_of_the_dead(is_act: bool) -> Reply {
     let body = if is_act {
         ReplyBody::Act(ActReply::Unreadable { message })
     } else {
-        ReplyBody::Poll(PollReply::Failed { message })
+        // Not an answer: what was never answered must not time out by it.
+        ReplyBody::Poll(PollReply::NoAnswer { message, for_good: false })
     };
     Reply { token: 0, limits: LimitHeaders::default(), body }
 }

@@ -90,7 +90,7 @@ pub struct DoneBefore {
 }
 
 /// What to do now.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 #[must_use = "append `record` durably before starting `calls`"]
 pub struct Turn {
     /// What happened, to be written down first.
@@ -102,11 +102,12 @@ pub struct Turn {
 }
 
 /// See [`Turn`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Then {
     /// The next input, or `Ticked` at this moment.
     WaitUntil(Moment),
     /// The next input.
+    #[default]
     WaitForInput,
     /// Nothing more will happen in this process.
     Finished,
@@ -143,12 +144,24 @@ pub enum Outcome {
 impl Engine {
     /// Hears one input at the time `now` and decides. The facts of the turn are already applied when it returns.
     pub fn turn(&mut self, now: Moment, input: Input) -> Result<Turn, Illegal> {
-        self.now = self.now.max(now);
-        let mut turn = Turn { record: Vec::new(), calls: Vec::new(), then: Then::Finished };
-        self.hear(input, &mut turn.record)?;
-        self.start_calls(&mut turn)?;
-        turn.then = self.conclude(&mut turn.record)?;
+        let mut turn = Turn::default();
+        self.hear(now, input, &mut turn)?;
+        self.decide(&mut turn)?;
         Ok(turn)
+    }
+
+    /// Hears one input at the time `now`; the facts that it means are added to the turn. Whoever has several hears all of
+    /// them before [`Engine::decide`]: no act is decided on while an answer that forbids it lies there unheard.
+    pub fn hear(&mut self, now: Moment, input: Input, turn: &mut Turn) -> Result<(), Illegal> {
+        self.now = self.now.max(now);
+        self.hear_input(input, &mut turn.record)
+    }
+
+    /// Decides after what was heard in this turn.
+    pub fn decide(&mut self, turn: &mut Turn) -> Result<(), Illegal> {
+        self.start_calls(turn)?;
+        turn.then = self.conclude(&mut turn.record)?;
+        Ok(())
     }
 
     /// One decision: applied, then written down.
@@ -159,7 +172,7 @@ impl Engine {
         Ok(())
     }
 
-    fn hear(&mut self, input: Input, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+    fn hear_input(&mut self, input: Input, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match input {
             Input::Started(beginning) => self.begin(*beginning, record),
             Input::Lost { batch } => {

@@ -1,6 +1,7 @@
 //! The driver over a store in memory and the simulator in process, in virtual time: runs of hours take moments.
 
 mod crashes;
+mod seeds;
 mod world;
 
 use super::*;
@@ -243,4 +244,36 @@ async fn a_word_that_no_tenant_file_lists_times_out() {
     let timed_out = world.outcomes().values().filter(|ends| ends.as_slice() == [Some(Settled::TimedOut)]).count();
     assert_eq!(timed_out as u64, world.ledger_of(crate::simulator::Fate::NeverSettles));
     world.check_truth();
+}
+
+/// Acts through the simulator; the task of every poll dies.
+struct PollsDie(crate::api::Api);
+
+impl Caller for PollsDie {
+    async fn act(
+        &self,
+        action: &crate::tenant::Action,
+        items: &[crate::engine::call::ItemBody],
+        comment: &str,
+    ) -> Reply {
+        self.0.act(action, items, comment).await
+    }
+
+    async fn poll(&self, _: &crate::tenant::Action, _: &str) -> Reply {
+        // The runtime catches it; the hook that would print it is passed by.
+        std::panic::resume_unwind(Box::new("the task dies"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_whose_task_died_is_no_answer_by_which_anything_times_out() {
+    let mut world = World::new(lively(), hosts(3));
+    let Driver { run, header, engine, store, head, api, beginning, clock } = world.driver();
+    let api = Arc::new(PollsDie(Arc::into_inner(api).expect("nobody else has it")));
+    let driver = Driver { run, header, engine, store, head, api, beginning, clock };
+    let (_send, stops) = mpsc::channel(1);
+    let ending = driver.run(stops, |_, _| {}).await.expect("the store is well");
+    assert_eq!((ending.progress.sent, ending.progress.settled), (3, 0));
+    assert!(ending.died > 3);
+    assert_eq!(world.run().await.progress.succeeded, 3);
 }

@@ -110,3 +110,22 @@ fn only_what_is_unclear_can_be_resolved_and_only_once() {
     assert!(world.engine.resolve(world.now, resolution(&[1], Finding::CarriedOut)).is_ok());
     assert!(world.engine.resolve(world.now, resolution(&[1], Finding::CarriedOut)).is_err());
 }
+
+/// Answers that come together are heard together: the one that lets acts go on does not come before the one that holds
+/// them back.
+#[test]
+fn no_act_is_decided_on_while_an_answer_that_forbids_it_is_there() {
+    let mut world = world(&[(0, 0), (0, 1), (0, 2), (0, 3)]);
+    world.header.limits.concurrency = 2;
+    world.engine = Engine::new("test-1", &world.header, world.shapes.iter().copied(), []);
+    let calls = world.engine.turn(Moment(1), Input::Started(Box::default())).expect("it begins").calls;
+    let answers = [ActReply::Accepted { ids: vec!["id-1".into()] }, ActReply::Unreadable { message: "502".into() }];
+    let mut turn = Turn::default();
+    for (call, body) in calls.iter().zip(answers) {
+        let reply = Reply { token: 1, limits: LimitHeaders::default(), body: ReplyBody::Act(body) };
+        world.engine.hear(Moment(2), Input::Replied { call: call.id, reply }, &mut turn).expect("it was made");
+    }
+    world.engine.decide(&mut turn).expect("it can follow");
+    assert_eq!((calls.len(), turn.calls.len()), (2, 0), "{turn:?}");
+    assert!(turn.record.iter().any(|fact| fact.what == What::Held { step: 0 }));
+}
