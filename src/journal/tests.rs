@@ -2,6 +2,7 @@
 
 mod accidents;
 mod files;
+mod flips;
 mod golden;
 mod history;
 mod index;
