@@ -3,6 +3,7 @@
 mod accidents;
 mod beside;
 mod files;
+mod flips;
 mod golden;
 mod history;
 mod index;
