@@ -4,6 +4,7 @@ use crate::case::{Case, DELETE, QUARANTINE, case, held, inject, repeated, unknow
 use crate::meeting::Met;
 use crate::relay::{Exchange, Inject, Kind};
 use crate::wire::Answer;
+use quell::engine::fact::What;
 use quell::simulator::{Delay, Options};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -69,10 +70,15 @@ fn pages() -> Vec<Case> {
             call.send(&Answer::new(status, &[("content-type", kind)], long));
         })
     };
+    // Our own words, and at most 200 characters of theirs, none of which acts: in the journal already, which others read.
     let message_is_short = |met: &Met<'_>| {
         let reasons = met.of("unknown", "reason");
-        // Our own words, and at most 200 characters of theirs.
-        !reasons.is_empty() && reasons.iter().all(|reason| reason.chars().count() <= 260)
+        let mut messages = met.facts.iter().filter_map(|fact| match fact {
+            What::Unanswered { message, .. } => Some(message),
+            _ => None,
+        });
+        let is_inert = |text: &String| text.chars().all(|c| !c.is_control() && c != '\u{202e}');
+        !reasons.is_empty() && reasons.iter().all(|reason| reason.chars().count() <= 260) && messages.all(is_inert)
     };
     let mut cases = Vec::new();
     let kinds = [
@@ -90,9 +96,10 @@ fn pages() -> Vec<Case> {
     for (turn, (status, kind)) in kinds.into_iter().enumerate() {
         let what = format!("a page with {status} as {kind}");
         let of_act = unknown_or_held(turn, 26, &what, false, &page(status, kind));
-        let of_act = of_act.holds("the message is short", message_is_short).holds("it names the kind", move |met| {
-            met.of("unknown", "reason").iter().all(|reason| reason.contains(&format!("HTTP {status}, {kind}")))
-        });
+        let of_act =
+            of_act.holds("the message is short and inert", message_is_short).holds("it names the kind", move |met| {
+                met.of("unknown", "reason").iter().all(|reason| reason.contains(&format!("HTTP {status}, {kind}")))
+            });
         cases.push(of_act);
         cases.push(repeated(26, &format!("{what}, of a poll"), &page(status, kind)));
     }

@@ -30,6 +30,8 @@ pub(crate) struct Case {
     pub(crate) what: String,
     /// Whether it takes so long that it has to begin early.
     pub(crate) is_slow: bool,
+    /// Whether nothing ends the fault, so that the run is not taken up after it.
+    pub(crate) lasts: bool,
     pub(crate) action: &'static str,
     pub(crate) items: usize,
     pub(crate) batch: usize,
@@ -73,6 +75,7 @@ pub(crate) fn case(row: u32, what: impl Into<String>) -> Case {
         row,
         what: what.into(),
         is_slow: false,
+        lasts: false,
         action: QUARANTINE,
         items: 6,
         batch: 2,
@@ -244,6 +247,10 @@ impl Case {
     /// The most calls that it may cost, resumes included.
     pub(crate) fn calls_max(self, calls_max: usize) -> Self {
         Self { calls_max, ..self }
+    }
+
+    pub(crate) fn lasting(self) -> Self {
+        Self { lasts: true, ..self }
     }
 
     pub(crate) fn slow(self) -> Self {

@@ -50,7 +50,7 @@ impl Case {
         let done = going.wait();
         let mut broken = self.look(&bench, &relay, &simulator, &done, "r.json", began.elapsed());
         broken.extend(self.judge(&bench, &relay, &simulator, &done));
-        if broken.is_empty() {
+        if broken.is_empty() && !self.lasts {
             relay.heal();
             broken = self.end(&bench, &relay, &simulator);
         }

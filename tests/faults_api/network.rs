@@ -351,6 +351,7 @@ fn broken_ipv6() -> Vec<Case> {
                 .url(|relay| relay.url().replace("127.0.0.1", "[::1]"))
                 .took_place(|met| not_sent(met, "cannot connect") == 5)
                 .ends(8, &[("not_started", 6)], 0)
+                .lasting()
                 .slow(),
         ];
     }
