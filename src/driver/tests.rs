@@ -1,6 +1,7 @@
 //! The driver over a store in memory and the simulator in process, in virtual time: runs of hours take moments.
 
 mod crashes;
+mod workers;
 mod world;
 
 use super::*;
