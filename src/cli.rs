@@ -11,11 +11,12 @@ pub use args::{
 pub use later::{Found, Resolving, Retrying};
 
 use crate::error::EXIT_CODES;
-use crate::playbook::ReportFormat;
+use crate::playbook::{ReportFormat, Window};
 use args::{StateArg, TakingArgs, VolatileArg};
 use clap::{Parser, Subcommand};
 use later::{ResolvingArgs, RetryingArgs};
 use std::path::PathBuf;
+use std::time::Duration;
 use values::report_format;
 
 /// What was typed.
@@ -167,6 +168,25 @@ enum TypedCommand {
         #[command(flatten)]
         state: StateArg,
     },
+    /// Look after the journal
+    Journal {
+        #[command(subcommand)]
+        what: JournalCommand,
+    },
+    /// Remove runs from the journal that ended long ago and that nobody needs any more
+    Prune {
+        /// Runs that ended longer ago than this: `90d`, `36h`
+        #[arg(long, value_name = "DURATION")]
+        older_than: Window,
+        /// Only those of this tenant, by its name [default: all]
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+        /// Show what would go, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        state: StateArg,
+    },
     /// Be a tenant on loopback, with a ledger of what was carried out
     Simulate(Box<SimulateArgs>),
     /// Write a starter folder: a tenant, a playbook and events that work at once with `--simulate`
@@ -180,6 +200,19 @@ enum TypedCommand {
         /// Which kind
         #[arg(value_enum)]
         kind: SchemaKind,
+    },
+}
+
+/// What can be done with the journal.
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Prove that a run is whole: its plan, every fact, its head file, its part of the index of acts
+    Verify {
+        /// The run [default: the newest]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        #[command(flatten)]
+        state: StateArg,
     },
 }
 
@@ -197,6 +230,8 @@ pub enum Command {
     Runs { format: ListFormat, state: PathBuf },
     Show { run: Option<String>, needs_me: bool, state: PathBuf },
     Report { run: Option<String>, format: ReportFormat, output: Option<PathBuf>, state: PathBuf },
+    Verify { run: Option<String>, state: PathBuf },
+    Prune { older_than: Duration, tenant: Option<String>, dry: bool, state: PathBuf },
     Simulate(Box<SimulateArgs>),
     Init { folder: PathBuf },
     Schema(SchemaKind),
@@ -251,6 +286,12 @@ impl Typed {
                 let format = format.ok_or_else(|| "give --format or --template".to_owned())?;
                 let output = output.filter(|path| path.as_os_str() != "-");
                 Command::Report { run, format, output, state: state.folder()? }
+            }
+            TypedCommand::Journal { what: JournalCommand::Verify { run, state } } => {
+                Command::Verify { run, state: state.folder()? }
+            }
+            TypedCommand::Prune { older_than: Window(older_than), tenant, dry_run: dry, state } => {
+                Command::Prune { older_than, tenant, dry, state: state.folder()? }
             }
             TypedCommand::Simulate(args) => Command::Simulate(args),
             TypedCommand::Init { folder } => Command::Init { folder },

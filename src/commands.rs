@@ -5,6 +5,7 @@ pub mod check;
 mod excerpts;
 pub mod init;
 pub mod inputs;
+pub mod keep;
 pub mod plan;
 pub mod poll;
 pub mod progress;
@@ -48,6 +49,8 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Report { run, format, output, state } => {
             report::execute(run.as_deref(), &format, output.as_deref(), &state)
         }
+        Command::Verify { run, state } => keep::verify(run.as_deref(), &state),
+        Command::Prune { older_than, tenant, dry, state } => keep::prune(older_than, tenant.as_deref(), dry, &state),
         Command::Simulate(args) => simulate::execute(&args),
         Command::Init { folder } => init::execute(&folder),
         Command::Schema(kind) => schema::execute(kind),

@@ -4,17 +4,25 @@
 //! SQLite database per tenant, written by one process at a time and readable by any; `docs/journal.md` says how it is
 //! read without quell and what is promised. A journal that cannot be shown to be whole is refused, never repaired.
 
+mod acts;
 mod chain;
 mod folder;
 mod head;
+mod history;
+mod keys;
 mod list;
 #[cfg(test)]
 mod memory;
+mod migrate;
 mod open;
 mod place;
+mod proof;
+mod prune;
 mod reader;
 mod run;
 mod schema;
+mod unresolved;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +32,11 @@ pub use list::{Listed, RunSummaryRow, runs};
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
 pub use place::{Place, place_of};
+pub use prune::{Pruned, Spared, prune};
 pub use reader::RunReader;
 pub use run::SqliteRun;
+pub use unresolved::{Unresolved, UnresolvedRun, unresolved};
+pub use verify::{Verified, verify};
 
 use crate::engine::call::ItemBody;
 use crate::engine::fact::{Fact, ItemId, Moment, RemediationRef};
@@ -107,14 +118,14 @@ pub enum StoreError {
     },
     /// The state folder knows nothing of earlier runs, and the command was told that it must.
     #[error(
-        "the state folder {path} holds no run of {tenant}, and --require-history was given\n\
+        "the state folder {state} holds no run of {tenant}, and --require-history was given\n\
          help: is it the right folder, and was it restored? leave --require-history out for the very first run"
     )]
     NoHistory {
         /// The tenant's name.
         tenant: String,
         /// The state folder.
-        path: String,
+        state: String,
     },
     /// Another machine wrote to a run last: its journal may be a copy of one that is still in use.
     #[error(

@@ -9,14 +9,15 @@ use super::taken::Taken;
 use super::{report_paths, tell, unresolved};
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, OnlyPolls, RunClock};
-use crate::engine::{Beginning, Outcome};
+use crate::engine::Beginning;
+use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure, worst};
 use crate::journal::RunReader;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What a poll may still change.
-const OPEN: [Outcome; 3] = [Outcome::Open, Outcome::StillQueued, Outcome::TimedOut];
+const OPEN: [Before; 3] = [Before::Open, Before::StillQueued, Before::TimedOut];
 
 /// Polls one run, or every run that has something to poll; the gravest of their codes.
 pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {

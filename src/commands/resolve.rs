@@ -10,9 +10,9 @@ use crate::api::Api;
 use crate::api::safe_id;
 use crate::cli::{Found, LogFormat, Resolving, Running, Taking};
 use crate::engine::call::{Detail, PollReply, ReplyBody};
-use crate::engine::fact::{BatchId, Fact, Finding, ItemId, Moment, Settled, What};
+use crate::engine::fact::{BatchId, Before, Fact, Finding, ItemId, Moment, Settled, What};
 use crate::engine::limiter::{Limiter, Opening};
-use crate::engine::{Engine, Outcome, Resolution};
+use crate::engine::{Engine, Resolution};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{Charge, Head, RunReader, SqliteRun, Store};
@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What a person can resolve.
-const RESOLVABLE: [Outcome; 3] = [Outcome::Unknown, Outcome::Unmatched, Outcome::TimedOut];
+const RESOLVABLE: [Before; 3] = [Before::Unknown, Before::Unmatched, Before::TimedOut];
 /// How often a read that a limit or the network kept from being answered is tried.
 const TRIES_MAX: u32 = 5;
 

@@ -8,7 +8,7 @@ use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
 use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
-use crate::engine::{Beginning, Engine};
+use crate::engine::{Beginning, DoneBefore, Engine};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{self, Charge, Journal, Place, RunReader, SqliteRun, StoreError};
 use crate::plan::{Plan, PlanHeader, show};
@@ -131,6 +131,9 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     };
     let store = journal.begin(&meta, &plan)?;
     let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
+    let done_before = store.done_before(engine.pending(), created, plan.header.dedupe_window, may_be_repeated)?;
+    tell_of_earlier(&done_before, running);
     let header = Arc::new(plan.header.clone());
     // From here on everything is in the journal; what is left of the plan would only take memory.
     drop(plan);
@@ -138,9 +141,28 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let beginning = Beginning { by: running.operator.clone(), permitted, ..Beginning::default() };
+    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
+}
+
+/// What will not be sent because of earlier runs, in one line.
+pub fn tell_of_earlier(done_before: &[DoneBefore], running: &Running) {
+    let of = |done: bool| -> usize {
+        done_before.iter().filter(|before| before.became.is_done() == done).map(|before| before.items.len()).sum()
+    };
+    let (done, doubtful) = (of(true), of(false));
+    if done + doubtful == 0 {
+        return;
+    }
+    let words = match doubtful {
+        0 => format!("{done} items were done by earlier runs and are skipped"),
+        _ => format!(
+            "{done} items were done by earlier runs and are skipped; so are {doubtful} that may have been done: \
+             `quell show --needs-me`"
+        ),
+    };
+    announce(running, "skipped", &words, json!({"done": done, "may_have_been_done": doubtful}));
 }
 
 /// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
@@ -158,7 +180,7 @@ fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> R
         return Ok(warning);
     }
     if keeping.require_history {
-        return Err(StoreError::NoHistory { tenant: tenant.to_owned(), path: state.display().to_string() }.into());
+        return Err(StoreError::NoHistory { tenant: tenant.to_owned(), state: state.display().to_string() }.into());
     }
     let words =
         format!("this state folder knows of no earlier run on {tenant}: whatever was done before is done again");

@@ -3,8 +3,9 @@
 use super::standing::Standing;
 use super::{say, tell};
 use crate::engine::Outcome;
+use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, Listed};
+use crate::journal::{self, Unresolved};
 use crate::report::inert;
 use crate::report::words;
 use std::fmt::Write;
@@ -14,6 +15,8 @@ use std::path::Path;
 /// The outcomes that are listed, the most urgent first.
 const LISTED: [Outcome; 5] =
     [Outcome::Unknown, Outcome::Unmatched, Outcome::TimedOut, Outcome::Open, Outcome::StillQueued];
+/// The same as the journal's index of acts calls them.
+const DOUBTFUL: [Before; 5] = [Before::Unknown, Before::Unmatched, Before::TimedOut, Before::Open, Before::StillQueued];
 /// Items of one run and outcome that are listed by number.
 const SHOWN_MAX: usize = 20;
 
@@ -23,7 +26,7 @@ pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
     match run {
         Some(run) => tell_of(&Standing::read(state, Some(run))?, &mut out)?,
         None => {
-            for (tenant, id) in runs_with(state, &LISTED)? {
+            for (tenant, id) in runs_with(state, &DOUBTFUL)? {
                 tell_of(&Standing::of_tenant(state, &tenant, &id)?, &mut out)?;
             }
         }
@@ -35,20 +38,14 @@ pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Fine)
 }
 
-/// Tenants and names of the runs with unresolved items of these outcomes, oldest first.
-pub fn runs_with(state: &Path, outcomes: &[Outcome]) -> Result<Vec<(String, String)>, Failure> {
-    let Listed { runs, unreadable } = journal::runs(state)?;
+/// Tenants and names of the runs with acts that became one of these, oldest first.
+pub fn runs_with(state: &Path, became: &[Before]) -> Result<Vec<(String, String)>, Failure> {
+    let Unresolved { runs, unreadable } = journal::unresolved(state)?;
     for error in unreadable {
         tell(&Failure::from(error).render(std::io::stderr().is_terminal()));
     }
-    let mut found = Vec::new();
-    for run in runs {
-        let standing = Standing::of_tenant(state, &run.meta.tenant, &run.meta.id)?;
-        if standing.unresolved().any(|(_, outcome)| outcomes.contains(&outcome)) {
-            found.push((run.meta.tenant, run.meta.id));
-        }
-    }
-    Ok(found)
+    let wanted = runs.into_iter().filter(|run| run.acts.keys().any(|known| became.contains(known)));
+    Ok(wanted.map(|run| (run.meta.tenant, run.meta.id)).collect())
 }
 
 fn tell_of(standing: &Standing, out: &mut String) -> Result<(), Failure> {

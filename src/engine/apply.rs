@@ -27,7 +27,11 @@ impl Engine {
                 Ok(())
             }
             What::DoneBefore { items, became, .. } => self.done_before(items, became.is_done(), fact.at),
-            What::Permitted { .. } | What::Adopted { .. } => Ok(()),
+            What::Permitted { items, .. } => {
+                self.permitted.extend(items);
+                Ok(())
+            }
+            What::Adopted { .. } => Ok(()),
             What::Held { step } => {
                 self.held.insert(self.action_of(*step)?);
                 Ok(())

@@ -54,6 +54,8 @@ pub struct Engine {
     pub(super) unclear: BTreeMap<ItemId, Unclear>,
     /// Ids of the actions of which no further act is sent until a person has looked.
     pub(super) held: BTreeSet<i64>,
+    /// Items that a person permitted to be sent although an earlier run may have carried them out.
+    pub(super) permitted: BTreeSet<ItemId>,
     /// This process only polls.
     pub(super) only_polls: bool,
     /// What was still open at its deadline, and this process looks at once more.
@@ -186,6 +188,7 @@ impl Engine {
             just_ended: Vec::new(),
             unclear: BTreeMap::new(),
             held: BTreeSet::new(),
+            permitted: BTreeSet::new(),
             only_polls: false,
             late: BTreeMap::new(),
             tally_gets: 0,

@@ -56,6 +56,11 @@ impl Engine {
         self.unclear.iter().map(|(item, unclear)| (*item, unclear.outcome))
     }
 
+    /// Items that a person permitted to be sent although an earlier run may have carried them out.
+    pub fn permitted(&self) -> Vec<ItemId> {
+        self.permitted.iter().copied().collect()
+    }
+
     /// Items that are still to be sent: an earlier step of theirs may have to succeed first.
     pub fn pending(&self) -> impl Iterator<Item = ItemId> + '_ {
         (0..self.items.len() as u32)

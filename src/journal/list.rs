@@ -165,14 +165,14 @@ pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
 }
 
 /// What was found in the databases of a state folder, and what is wrong with the others.
-struct Found<T> {
-    found: Vec<T>,
-    unreadable: Vec<StoreError>,
+pub(super) struct Found<T> {
+    pub(super) found: Vec<T>,
+    pub(super) unreadable: Vec<StoreError>,
 }
 
 /// Looks into the databases of all tenants; unfinished ones hold no run and are left out. It fails when none of those
 /// that are there can be read.
-fn in_each_database<T>(
+pub(super) fn in_each_database<T>(
     state: &Path,
     look: impl Fn(&Path, &Connection) -> Result<Vec<T>, StoreError>,
 ) -> Result<Found<T>, StoreError> {

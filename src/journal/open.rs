@@ -3,14 +3,17 @@
 //! An open journal begins one run or takes one up, and becomes it. It never repairs: what does not reach its head file is
 //! refused, for whichever run it is, because acts may be missing from the history that later runs rely on.
 
+use super::acts::{self, RunActs, Tally, Unanswered};
 use super::chain::PlanHash;
 use super::folder::{self, TenantFolder, io_error};
 use super::head::{self, HeadFile};
 use super::list;
+use super::migrate;
+use super::proof::{self, Proven};
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
 use super::{Charge, Head, SqliteRun, StoreError};
-use crate::engine::fact::{Moment, What};
+use crate::engine::fact::Moment;
 use crate::plan::{Plan, PlanHeader};
 use crate::run::RunMeta;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -62,8 +65,9 @@ impl Journal {
             folder::open_or_create(&path)?;
         }
         let connection = schema::open_for_writing(&path)?;
-        let journal = Self { state: state.to_owned(), folder, path, connection };
+        let mut journal = Self { state: state.to_owned(), folder, path, connection };
         with_head.iter().try_for_each(|run| journal.check_reaches_head(run))?;
+        migrate::to_present(&mut journal.connection, &journal.path, &journal.folder.path)?;
         Ok(journal)
     }
 
@@ -80,6 +84,22 @@ impl Journal {
         });
         let free = names.find(|name| !taken.contains(&name.to_ascii_lowercase()));
         free.ok_or_else(|| io_error("name a run in", &self.path, "every name that was tried is taken"))
+    }
+
+    /// Whether this tenant has any run in this folder, so that what it did before is known. An empty folder is no reason
+    /// to believe that nothing was done.
+    pub fn has_history(&self) -> Result<bool, StoreError> {
+        let any = self.connection.query_row("SELECT EXISTS(SELECT 1 FROM runs)", [], |row| row.get(0));
+        any.map_err(|e| from_sqlite("read", &self.path, e))
+    }
+
+    /// Fails when it has none: for a job that must not begin where what was done before is unknown.
+    pub fn require_history(&self) -> Result<(), StoreError> {
+        let tenant = self.folder.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self.has_history()? {
+            true => Ok(()),
+            false => Err(StoreError::NoHistory { state: self.state.display().to_string(), tenant }),
+        }
     }
 
     /// What all runs of the tenant reserved of the call budget, oldest first. What a clock that was far ahead dated after
@@ -101,11 +121,17 @@ impl Journal {
             return Err(io_error("begin a run in", &self.path, format!("{:?} cannot be a run's name", meta.id)));
         }
         self.folder.announce(Some(&meta.id))?;
-        let stored = store_plan(&mut self.connection, meta, plan);
-        let (key, head) = stored.map_err(|e| from_sqlite("write", &self.path, e))?;
+        self.check_what_is_built_upon()?;
+        // Looked for first: what cannot be read must refuse the run, not leave it behind half begun.
+        let finished = self.finished_runs()?;
+        let failed = |e| from_sqlite("write", &self.path, e);
+        let (key, head) = store_plan(&mut self.connection, meta, plan).map_err(failed)?;
         let head_file = HeadFile::create(&self.folder.path, &meta.id, head)?;
-        self.forget_finished_heads(key)?;
-        SqliteRun::new(self.folder, self.connection, head_file, key, head)
+        // Finished runs need no head file once a newer run has one: that one shows when the database is replaced by an
+        // older copy.
+        finished.iter().try_for_each(|run| folder::remove(&head::path_of(&self.folder.path, run)))?;
+        let acts = self.acts_of(key, meta, &plan.header, Unanswered::default())?;
+        SqliteRun::new(self.folder, self.connection, head_file, key, head, acts)
     }
 
     /// Takes up a run by its whole name. Its plan and its whole chain of facts are proven first, and that the chain
@@ -114,42 +140,59 @@ impl Journal {
         let key = list::key_of(&self.connection, id).map_err(|e| from_sqlite("read", &self.path, e))?;
         let key = key.ok_or_else(|| StoreError::NoRun(format!("run {id:?}")))?;
         self.folder.announce(Some(id))?;
-        schema::check_structure(&self.connection, &self.path)?;
+        self.check_what_is_built_upon()?;
         let reader = RunReader::open_in(&self.path, key)?;
         // As it was written when it began: the head file's name depends on it.
         let id = &reader.meta().id;
         reader.verify_plan()?;
-        let head = self.verify_facts(&reader, id)?;
+        let marked = head::read(&self.folder.path, id)?;
+        let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
         let host = self.last_host(key)?;
         // From here on the head file is there again, also for a finished run that gets new facts.
         let head_file = HeadFile::create(&self.folder.path, id, head)?;
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
-        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head)?;
+        let acts = self.acts_of(key, &meta, &header, acts.into_unanswered())?;
+        let run = SqliteRun::new(self.folder, self.connection, head_file, key, head, acts)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
     }
 
-    fn verify_facts(&self, reader: &RunReader, id: &str) -> Result<Head, StoreError> {
-        let marked = head::read(&self.folder.path, id)?;
-        let mut reached = marked.is_none_or(|marked| marked == reader.seed());
-        let mut last_body = String::new();
-        let head = reader.walk(|head, _, body| {
-            reached |= marked == Some(head);
-            last_body.clear();
-            last_body.push_str(body);
-            Ok(())
-        })?;
-        let finished = head.sequence > 0
-            && matches!(reader.parse_fact(head.sequence, &last_body)?, What::Ended { complete: true });
-        if let (Some(marked), false) = (marked, reached) {
-            return Err(not_reached(&self.path, id, head, marked));
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Where the database stands.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the head files stand.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// What no chain of facts covers: the structure of the database and the index of acts.
+    fn check_what_is_built_upon(&self) -> Result<(), StoreError> {
+        schema::check_structure(&self.connection, &self.path)?;
+        acts::prove(&self.connection, &self.path, |_, _| {}).map(drop)
+    }
+
+    fn acts_of(
+        &self,
+        key: i64,
+        meta: &RunMeta,
+        header: &PlanHeader,
+        unanswered: Unanswered,
+    ) -> Result<Option<RunActs>, StoreError> {
+        if meta.simulated {
+            return Ok(None);
         }
-        // A crash right after a run began leaves no facts and no head file. Otherwise only finished runs have none.
-        if marked.is_none() && head.sequence > 0 && !finished {
-            let path = head::path_of(&self.folder.path, id);
-            return Err(damage(&path, format!("it is gone, but run {id} is not finished")));
-        }
-        Ok(head)
+        let acts = RunActs::open(&self.connection, key, &header.steps, unanswered);
+        acts.map(Some).map_err(|e| from_sqlite("read", &self.path, e))
     }
 
     /// The quick check of every run with a head file: the database has the very transaction that the file names.
@@ -164,38 +207,23 @@ impl Journal {
             return Ok(());
         }
         let head = reader::stored_head(&self.connection, key).map_err(failed)?;
-        Err(not_reached(&self.path, run, head, marked))
+        Err(proof::not_reached(&self.path, run, head, marked))
     }
 
-    /// Finished runs need no head file once a newer run has one: that one shows when the database is replaced by an
-    /// older copy.
-    fn forget_finished_heads(&self, newest: i64) -> Result<(), StoreError> {
+    /// The names of the runs that ended with nothing left to do.
+    fn finished_runs(&self) -> Result<Vec<String>, StoreError> {
+        let mut finished = Vec::new();
         for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
-            let (summary, finished) = list::summary(&self.connection, &self.path, key)?;
-            if finished && key != newest {
-                folder::remove(&head::path_of(&self.folder.path, &summary.meta.id))?;
-            }
+            let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
+            finished.extend(is_finished.then_some(summary.meta.id));
         }
-        Ok(())
+        Ok(finished)
     }
 
     fn last_host(&self, key: i64) -> Result<String, StoreError> {
         let read = self.connection.query_row("SELECT host FROM heads WHERE run = ?1", [key], |row| row.get(0));
         read.map_err(|e| from_sqlite("read", &self.path, e))
     }
-}
-
-/// What to say when the chain does not have the fact that the head file names.
-fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> StoreError {
-    damage(
-        path,
-        match head.sequence < marked.sequence {
-            true => {
-                format!("run {run} ends at fact {}, but its head file names fact {}", head.sequence, marked.sequence)
-            }
-            false => format!("fact {} of run {run}, which its head file names, is missing or changed", marked.sequence),
-        },
-    )
 }
 
 /// Stores everything of a plan in one transaction.
@@ -228,8 +256,9 @@ fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusql
             head.hash
         ],
     )?;
-    let heads = "INSERT INTO heads(run, sequence, hash, host) VALUES(?1, 0, ?2, ?3)";
-    transaction.execute(heads, params![key, head.hash, folder::this_host()])?;
+    let heads = "INSERT INTO heads(run, sequence, hash, host, acts, acts_sum, sent) VALUES(?1, 0, ?2, ?3, 0, ?4, 0)";
+    let no_acts = Tally::default().sealed(key);
+    transaction.execute(heads, params![key, head.hash, folder::this_host(), no_acts])?;
     forget_old_charges(&transaction, meta.created)?;
     transaction.commit()?;
     Ok((key, head))

@@ -175,6 +175,21 @@ impl RunReader {
         }
     }
 
+    /// Its number in the database.
+    pub(super) fn key(&self) -> i64 {
+        self.key
+    }
+
+    /// Its connection, for what it does not read itself.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// How many events, items and rows without an item its plan has.
+    pub(super) fn counts(&self) -> [u32; 3] {
+        [self.stored.events, self.stored.items, self.stored.rows_without_item]
+    }
+
     /// The head before the first fact.
     pub(super) fn seed(&self) -> Head {
         Head { sequence: 0, hash: self.stored.seed }

@@ -3,15 +3,17 @@
 //! The first error is final. A failed sync is not tried again: what the system then says about the file is not to be
 //! trusted, and only reading it anew from the start can tell what is there.
 
+use super::acts::RunActs;
 use super::folder::TenantFolder;
 use super::head::HeadFile;
+use super::keys::ItemKeys;
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
 use super::{Charge, Head, ItemBody, Store, StoreError};
 use crate::engine::fact::{BatchId, Fact, ItemId, RemediationRef, What};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Batches whose ids are kept at hand. Polls go through a batch together, so few are in use at a time.
 const BATCHES_KEPT: usize = 64;
@@ -26,6 +28,8 @@ pub struct SqliteRun {
     key: i64,
     head: Head,
     host: String,
+    /// `None` for a simulated run: it acts on nothing.
+    acts: Option<RunActs>,
     recent_ids: VecDeque<(BatchId, Vec<String>)>,
     /// Why it refuses everything, once it does.
     ended: Option<String>,
@@ -40,6 +44,7 @@ impl SqliteRun {
         head_file: HeadFile,
         key: i64,
         head: Head,
+        acts: Option<RunActs>,
     ) -> Result<Self, StoreError> {
         let path = folder.database();
         schema::fold_log_on_close(&connection, true).map_err(|e| from_sqlite("open", &path, e))?;
@@ -50,6 +55,7 @@ impl SqliteRun {
             key,
             head,
             host: super::folder::this_host(),
+            acts,
             recent_ids: VecDeque::new(),
             ended: None,
             _folder: folder,
@@ -66,10 +72,24 @@ impl SqliteRun {
         RunReader::open_in(&self.path, self.key)
     }
 
-    /// The connection, so that a test can take away its room.
-    #[cfg(test)]
+    /// Its connection, for reading.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Where its database stands.
+    pub(super) fn database(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its number in the database.
+    pub(super) fn key(&self) -> i64 {
+        self.key
+    }
+
+    /// What its items do; `None` for a simulated run.
+    pub(super) fn item_keys(&self) -> Option<&ItemKeys> {
+        self.acts.as_ref().map(|acts| &acts.keys)
     }
 
     /// Runs one operation; its failure ends the store.
@@ -130,6 +150,9 @@ impl SqliteRun {
         ])?;
         if owned != 1 {
             return Ok(None);
+        }
+        if let (Some(acts), false) = (&mut self.acts, facts.is_empty()) {
+            acts.put_down(&transaction, self.key, facts)?;
         }
         if let Some(charge) = charge {
             // A clock that was far ahead must not let its charges count as fresh for years: they age from now, once.

@@ -1,16 +1,17 @@
 //! The database's schema, its version, and how a connection is set up; SQLite's errors in our words.
 //!
-//! It migrates nothing: there is one schema so far. A database of a newer schema is refused as it stands.
+//! Version 1 has no index of acts. It stays readable as it is; opening it for writing makes it version 2. A database of a
+//! newer schema is refused as it stands.
 
 use super::StoreError;
 use super::folder;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction};
 use std::path::Path;
 use std::time::Duration;
 
 /// The schema that this quell writes.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 /// `quel` in ASCII: tells a journal from any other SQLite file.
 const APPLICATION_ID: u32 = 0x7175_656c;
 /// How long a connection waits for another one. Writers never meet; this covers the moments in which the log is reset.
@@ -20,7 +21,7 @@ const LOG_BYTES_KEPT: u32 = 16 << 20;
 
 /// Plain integers and texts, no extensions, so that any `sqlite3` since 3.31 reads it. `events` and `items` are the bulk:
 /// an event is found by `runs.first_event` plus its number, which saves an index.
-const TABLES: &str = "
+const TABLES_1: &str = "
 CREATE TABLE runs(
   run INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE COLLATE NOCASE, created INTEGER NOT NULL,
   meta TEXT NOT NULL, header TEXT NOT NULL,
@@ -55,6 +56,24 @@ CREATE VIEW item_events AS
   FROM items i JOIN runs r ON r.run = i.run JOIN events e ON e.id = r.first_event + i.event;
 ";
 
+/// What version 2 adds. New databases are made of both texts in turn, so that they are those that were migrated.
+const TABLES_2: &str = "
+CREATE TABLE acts(
+  run INTEGER NOT NULL, item INTEGER NOT NULL, key BLOB NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
+  at INTEGER NOT NULL, PRIMARY KEY(run, item)) WITHOUT ROWID;
+ALTER TABLE heads ADD COLUMN acts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE heads ADD COLUMN acts_sum BLOB NOT NULL DEFAULT x'';
+ALTER TABLE heads ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+CREATE VIEW act_items AS
+  SELECT r.id AS run, a.item, CASE a.state WHEN 1 THEN 'open' WHEN 2 THEN 'succeeded' WHEN 3 THEN 'carried_out'
+    WHEN 4 THEN 'still_queued' WHEN 5 THEN 'timed_out' WHEN 6 THEN 'unknown' WHEN 7 THEN 'unmatched' END AS state,
+    a.sent, strftime('%Y-%m-%dT%H:%M:%fZ', a.at / 1000.0, 'unixepoch') AS at,
+    lower(hex(a.key)) AS key, json_extract(r.header, '$.steps[' || i.step || '].action.name') AS action,
+    e.row, e.agent_id, e.event_id, e.event_type, e.pid, e.unique_id
+  FROM acts a JOIN runs r ON r.run = a.run JOIN items i ON i.run = a.run AND i.item = a.item
+    JOIN events e ON e.id = r.first_event + i.event;
+";
+
 /// Opens the database for its one writer; an empty file becomes a journal. Closing it leaves the log as it is until
 /// [`fold_log_on_close`] says otherwise: once it is proven that nothing of the log was dropped.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
@@ -63,8 +82,9 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     let failed = |e| from_sqlite("open", path, e);
     // Folding removes the log, and with it whatever stands in it behind a damage.
     fold_log_on_close(&connection, false).map_err(failed)?;
-    if !is_journal(&connection, path)? {
-        create(&connection).map_err(failed)?;
+    match version(&connection, path)? {
+        None => create(&connection).map_err(failed)?,
+        Some(version) => check_texts(&connection, path, version)?,
     }
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
@@ -78,7 +98,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open_for_reading(path: &Path) -> Result<Option<Connection>, StoreError> {
     refuse_links(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    Ok(is_journal(&connection, path)?.then_some(connection))
+    Ok(version(&connection, path)?.is_some().then_some(connection))
 }
 
 /// Looks for structural damage that no hash covers: in free pages and indexes, which the next write would build upon.
@@ -140,29 +160,62 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     open().map_err(|e| from_sqlite("open", path, e))
 }
 
-/// Whether it is a journal that we can read; `false` when it is empty.
-fn is_journal(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+/// The schema of a journal that we can read; `None` when it is empty.
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<Option<u32>, StoreError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let look = || {
         let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         Ok((number("application_id")?, number("user_version")?, tables))
     };
     match look().map_err(|e| from_sqlite("read", path, e))? {
-        (APPLICATION_ID, SCHEMA, _) => Ok(true),
+        (APPLICATION_ID, found @ 1..=SCHEMA, _) => Ok(Some(found)),
         (APPLICATION_ID, found, _) if found > SCHEMA => {
             Err(StoreError::Newer { path: path.display().to_string(), found, known: SCHEMA })
         }
-        (0, 0, 0) => Ok(false),
+        (0, 0, 0) => Ok(None),
         _ => Err(damage(path, "it is not a journal of quell")),
     }
+}
+
+/// Proves that tables and views are those of its version, to the letter: a changed word in them could change what a row
+/// means. What others added to it is their own.
+pub(super) fn check_texts(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
+    let texts = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
+        let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+        let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+        connection.prepare(sql)?.query_map([], read)?.collect()
+    };
+    let released = || {
+        let memory = Connection::open_in_memory()?;
+        memory.execute_batch(TABLES_1)?;
+        if version > 1 {
+            memory.execute_batch(TABLES_2)?;
+        }
+        texts(&memory)
+    };
+    let failed = |e| from_sqlite("read", path, e);
+    let (found, released) = (texts(connection).map_err(failed)?, released().map_err(failed)?);
+    match released.iter().find(|text| !found.contains(text)) {
+        None => Ok(()),
+        Some([_, name, ..]) => {
+            let name = name.as_deref().unwrap_or_default();
+            Err(damage(path, format!("{name} is not as schema {version} has it")))
+        }
+    }
+}
+
+/// What version 2 has and version 1 has not, without its rows.
+pub(super) fn add_acts(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(TABLES_2)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)
 }
 
 /// The schema is in the file itself, not in the log, before the first run is: its version can always be read.
 fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(TABLES_1)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    add_acts(&transaction)?;
     transaction.commit()
 }

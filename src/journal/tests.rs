@@ -2,7 +2,11 @@
 
 mod accidents;
 mod files;
+mod golden;
+mod history;
+mod index;
 mod memory;
+mod pruning;
 mod reading;
 mod size;
 

@@ -226,7 +226,8 @@ impl Going {
                 break status;
             }
             assert!(began.elapsed() < PATIENCE, "it does not end: {}", read(&self.stderr));
-            std::thread::sleep(Duration::from_millis(2));
+            // Whoever takes long is looked at less often: many may be waited for at once.
+            std::thread::sleep((began.elapsed() / 20).clamp(Duration::from_millis(2), Duration::from_millis(50)));
         };
         Done { code: status.code(), stdout: read(&self.stdout), stderr: read(&self.stderr) }
     }

@@ -252,7 +252,7 @@ fn another_tenants_journal_that_cannot_be_read_hides_nothing_and_stops_nobody() 
     std::fs::write(database("damaged"), "rubbish ".repeat(1000)).unwrap();
     rusqlite::Connection::open(database("newer")).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let damaged = "the journal STATE/damaged/journal.sqlite is damaged: file is not a database";
-    let newer = "the journal STATE/newer/journal.sqlite has schema 9, this quell reads up to 1";
+    let newer = "the journal STATE/newer/journal.sqlite has schema 9, this quell reads up to 2";
 
     let listed = runs(state.path()).unwrap();
     let ids: Vec<_> = listed.runs.iter().map(|run| run.meta.id.as_str()).collect();

@@ -1,0 +1,119 @@
+//! What earlier runs of the tenant did, or may have done, of a run's items: what keeps one act from being done twice.
+//!
+//! It judges and records nothing. Whatever was or may have been carried out counts, without an end, until a person or a
+//! later poll finds out more; a success counts for a while; an act that was undone since counts no more.
+
+use super::acts;
+use super::keys::{ItemKeys, Keys};
+use super::schema::from_sqlite;
+use super::{SqliteRun, StoreError};
+use crate::engine::DoneBefore;
+use crate::engine::fact::{Before, ItemId, Moment};
+use crate::plan::ActKey;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// Items that one [`DoneBefore`] names at most: it becomes one fact.
+const ITEMS_A_FACT_MAX: usize = 1000;
+
+/// The latest act with a key that was or may have been carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Latest {
+    sent: i64,
+    run: i64,
+    became: Before,
+}
+
+/// What the index says about the keys that are asked for.
+#[derive(Debug, Default)]
+struct Past {
+    /// By the place of a key among those asked for: the latest act of another run that still counts.
+    acts: HashMap<usize, Latest>,
+    /// … and the latest act of any run that was surely carried out: what it undoes counts no more.
+    carried_out: HashMap<usize, i64>,
+}
+
+impl SqliteRun {
+    /// Which of the pending items another run of this tenant carried out, or may have: those that succeeded or were found
+    /// carried out not longer than `window` before `now`, and without an end those of which nobody knows for sure. An
+    /// item whose inverse was carried out by a later act is free again. Of several acts the one sent last decides.
+    /// Items that are `permitted` are left out, and simulated runs have no past.
+    ///
+    /// In the order of run and end, with at most 1000 items each, in their order. It fails when the index of acts is not
+    /// whole: nothing may be sent then.
+    pub fn done_before(
+        &self,
+        pending: impl IntoIterator<Item = ItemId>,
+        now: Moment,
+        window: Duration,
+        permitted: &[ItemId],
+    ) -> Result<Vec<DoneBefore>, StoreError> {
+        let Some(item_keys) = self.item_keys() else { return Ok(Vec::new()) };
+        let permitted: BTreeSet<_> = permitted.iter().collect();
+        let mut pending: Vec<_> = pending.into_iter().filter(|item| !permitted.contains(item)).collect();
+        pending.sort_unstable();
+        let asked = self.keys_of(item_keys, &pending)?;
+        let mut wanted: Vec<ActKey> =
+            asked.iter().flat_map(|keys| [Some(keys.does), keys.undone_by]).flatten().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut past = Past::default();
+        let names = acts::prove(self.connection(), self.database(), |run, act| {
+            let Ok(place) = wanted.binary_search(&act.key) else { return };
+            let became = act.became.0;
+            if became.is_done() {
+                let last = past.carried_out.entry(place).or_insert(act.sent);
+                *last = act.sent.max(*last);
+            }
+            if run != self.key() && counts(became, act.at, now, window) {
+                let this = Latest { sent: act.sent, run, became };
+                let last = past.acts.entry(place).or_insert(this);
+                *last = (*last).max(this);
+            }
+        })?;
+        Ok(grouped(asked.iter().filter_map(|keys| {
+            let found = past.judge(keys, &wanted)?;
+            let name = names.get(&found.run).expect("a row of a run that is not there is damage");
+            Some((name.clone(), found.became, keys.item))
+        })))
+    }
+
+    fn keys_of(&self, item_keys: &ItemKeys, pending: &[ItemId]) -> Result<Vec<Keys>, StoreError> {
+        let snapshot =
+            self.connection().unchecked_transaction().map_err(|e| from_sqlite("read", self.database(), e))?;
+        let mut asked = Vec::with_capacity(pending.len());
+        item_keys.for_each(&snapshot, self.database(), |keys| {
+            if pending.binary_search(&keys.item).is_ok() {
+                asked.push(keys);
+            }
+        })?;
+        Ok(asked)
+    }
+}
+
+impl Past {
+    fn judge(&self, keys: &Keys, wanted: &[ActKey]) -> Option<Latest> {
+        let place = |key: &ActKey| wanted.binary_search(key).ok();
+        let latest = *self.acts.get(&place(&keys.does)?)?;
+        let undone = keys.undone_by.as_ref().and_then(place).and_then(|place| self.carried_out.get(&place));
+        if undone.is_some_and(|undone| *undone > latest.sent) { None } else { Some(latest) }
+    }
+}
+
+/// Whether what became of an act keeps others from repeating it. What a clock that was ahead dated later than now is
+/// fresh.
+pub(super) fn counts(became: Before, at: Moment, now: Moment, window: Duration) -> bool {
+    !became.is_done() || u128::from(now.0.saturating_sub(at.0)) <= window.as_millis()
+}
+
+fn grouped(found: impl Iterator<Item = (String, Before, ItemId)>) -> Vec<DoneBefore> {
+    let mut groups: BTreeMap<(String, Before), Vec<ItemId>> = BTreeMap::new();
+    for (run, became, item) in found {
+        groups.entry((run, became)).or_default().push(item);
+    }
+    let facts = groups.into_iter().flat_map(|((run, became), items)| {
+        let portions: Vec<_> = items.chunks(ITEMS_A_FACT_MAX).map(<[ItemId]>::to_vec).collect();
+        portions.into_iter().map(move |items| DoneBefore { items, run: run.clone(), became })
+    });
+    facts.collect()
+}

@@ -1,0 +1,54 @@
+//! The proof that a run is whole: its chain of facts from its plan to the head that its head file names.
+//!
+//! It reads and decides nothing else: what does not fit is damage, and is named.
+
+use super::acts::Replayed;
+use super::reader::RunReader;
+use super::schema::damage;
+use super::{Head, StoreError, head};
+use crate::engine::fact::{Fact, What};
+use std::path::Path;
+
+/// What a run's facts come to.
+#[derive(Debug)]
+pub(super) struct Proven {
+    /// The end of their chain.
+    pub(super) head: Head,
+    /// What they leave in the index of acts.
+    pub(super) acts: Replayed,
+}
+
+/// Proves a run's chain, and that it reaches what its head file, the one in `folder`, says.
+pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> Result<Proven, StoreError> {
+    let id = &reader.meta().id;
+    let mut reached = marked.is_none_or(|marked| marked == reader.seed());
+    let (mut acts, mut finished) = (Replayed::default(), false);
+    let head = reader.walk(|head, at, body| {
+        reached |= marked == Some(head);
+        let fact = Fact { at, what: reader.parse_fact(head.sequence, body)? };
+        finished = fact.what == What::Ended { complete: true };
+        acts.hear(&fact);
+        Ok(())
+    })?;
+    if let (Some(marked), false) = (marked, reached) {
+        return Err(not_reached(reader.path(), id, head, marked));
+    }
+    // A crash right after a run began leaves no facts and no head file. Otherwise only finished runs have none.
+    if marked.is_none() && head.sequence > 0 && !finished {
+        return Err(damage(&head::path_of(folder, id), format!("it is gone, but run {id} is not finished")));
+    }
+    Ok(Proven { head, acts })
+}
+
+/// What to say when the chain does not have the fact that the head file names.
+pub(super) fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> StoreError {
+    damage(
+        path,
+        match head.sequence < marked.sequence {
+            true => {
+                format!("run {run} ends at fact {}, but its head file names fact {}", head.sequence, marked.sequence)
+            }
+            false => format!("fact {} of run {run}, which its head file names, is missing or changed", marked.sequence),
+        },
+    )
+}
