@@ -15,6 +15,8 @@ mod disk;
 mod eio;
 #[path = "support/intents.rs"]
 mod intents;
+#[path = "support/invariants.rs"]
+mod invariants;
 #[path = "faults_process/journal.rs"]
 mod journal;
 #[path = "faults_process/operator.rs"]
@@ -40,9 +42,8 @@ use std::time::{Duration, Instant};
 use world::World;
 
 /// The rows of the table that are held here.
-const OWNED: [u32; 26] = [
-    54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 95, 96, 98,
-];
+const OWNED: [u32; 26] =
+    [54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 95, 96, 98];
 
 /// Rows of the same groups that need several runs at once or a history: they are held by the tests of these.
 const ELSEWHERE: [(u32, &str); 5] = [
@@ -150,31 +151,28 @@ impl Case {
         assert!(said.contains(self.says), "{:?} is missing in {said}", self.says);
         match self.then {
             Then::Said => {}
-            Then::Stands(outcomes) => self.check(&world, self.code, outcomes),
+            Then::Stands(outcomes) => check_end(&world, &done, self.code, outcomes),
             Then::Resumes(code, outcomes) => {
                 check_left(&world);
-                let done = world.done(world.go_on());
-                assert_eq!(done.code, Some(code), "resumed: {}{}", done.stdout, done.stderr);
-                self.check(&world, Some(code), outcomes);
+                check_end(&world, &world.done(world.go_on()), Some(code), outcomes);
             }
             Then::ResumesInDoubt => {
                 doubt.extend(check_left(&world));
                 let done = world.done(world.go_on());
                 let code = Some(if doubt.is_empty() { 0 } else { 5 });
-                assert_eq!(done.code, code, "{} in doubt, resumed: {}{}", doubt.len(), done.stdout, done.stderr);
+                check_end(&world, &done, code, &[("unknown", doubt.len() as u64)]);
                 assert_eq!(items_with(&world.report(), "unknown"), doubt, "unknown is just what was in doubt");
-                check_counts(&world, &[("unknown", doubt.len() as u64)]);
-                truth::check(&world, &world.report(), code);
-                truth::check_settled(&world, code);
             }
         }
     }
+}
 
-    fn check(&self, world: &World, code: Option<i32>, outcomes: Outcomes) {
-        check_counts(world, outcomes);
-        truth::check(world, &world.report(), code);
-        truth::check_settled(world, code);
-    }
+/// What must hold once the run is over.
+fn check_end(world: &World, done: &Done, code: Option<i32>, outcomes: &[(&str, u64)]) {
+    assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
+    check_counts(world, outcomes);
+    truth::check(world, done);
+    truth::check_settled(world, code);
 }
 
 /// What a process has left: nothing was carried out without an intent. The items of intents without a durable answer.
@@ -204,7 +202,10 @@ fn items_with(report: &Value, outcome: &str) -> BTreeSet<u64> {
 }
 
 fn cases() -> Vec<Case> {
-    [process::cases(), disk::cases(), journal::cases(), time::cases(), operator::cases()].into_iter().flatten().collect()
+    [process::cases(), disk::cases(), journal::cases(), time::cases(), operator::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What it panicked with, and how long it took.
@@ -240,7 +241,13 @@ fn every_owned_row_holds() {
         }
     });
     let met: BTreeSet<u32> = cases.iter().map(|case| case.row).collect();
-    println!("{} of {} owned rows, {} cases; {} rows are held elsewhere", met.len(), OWNED.len(), cases.len(), ELSEWHERE.len());
+    println!(
+        "{} of {} owned rows, {} cases; {} rows are held elsewhere",
+        met.len(),
+        OWNED.len(),
+        cases.len(),
+        ELSEWHERE.len()
+    );
     let wrong = wrong.into_inner().expect("nobody panics with it");
     assert!(wrong.is_empty(), "\n{wrong}");
     assert_eq!(met, BTreeSet::from(OWNED), "an owned row has no case");

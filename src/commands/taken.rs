@@ -5,7 +5,7 @@
 
 use super::inputs;
 use super::run::spent_until;
-use super::tell;
+use super::{room, tell};
 use crate::cli::Taking;
 use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
@@ -39,10 +39,11 @@ impl Taken {
         same_tenant(preview.header(), taking)?;
         let spent = spent_before(wall_clock(), &preview, &journal)?;
         drop(preview);
-        let resumed = journal.resume(id)?;
-        if let (Some(host), None) = (&resumed.other_host, &taking.adopt) {
-            return Err(StoreError::OtherHost { run: id.to_owned(), host: host.clone() }.into());
+        // Before it is taken up: what is refused stays as it is.
+        if let (Some(host), None) = (journal.other_host(id)?, &taking.adopt) {
+            return Err(StoreError::OtherHost { run: id.to_owned(), host }.into());
         }
+        let resumed = journal.resume(id)?;
         let reader = resumed.run.reader()?;
         let (engine, simulator) = restore(&reader, id, spent.clone())?;
         drop(reader);
@@ -108,7 +109,8 @@ fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, 
         }
         Ok(())
     })?;
-    let mut engine = Engine::new(id, reader.header(), shapes.into_iter(), spent);
+    let fitted = room::fitted(reader.header())?;
+    let mut engine = Engine::new(id, &fitted, shapes.into_iter(), spent);
     let simulator = simulated.then(|| simulator_of(reader.header()));
     let mut accepted = Accepted { items, batches: HashMap::new() };
     let mut illegal: Option<Illegal> = None;

@@ -11,7 +11,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub(super) fn cases() -> Vec<Case> {
-    [full(), failing_syncs(), partial_writes(), entries(), places(), reports(), read_only()].into_iter().flatten().collect()
+    [full(), failing_syncs(), partial_writes(), entries(), places(), reports(), read_only()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Two calls a second, one at a time, and no poll for three seconds: each fact comes alone.
@@ -100,7 +103,10 @@ fn tmpfs_of(kilobytes: u64) -> Case {
         );
         let run = world.run();
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-c", &inner, "sh"]).arg(run.get_program()).args(run.get_args());
+        command
+            .args(["--mount", "--map-root-user", "sh", "-c", &inner, "sh"])
+            .arg(run.get_program())
+            .args(run.get_args());
         let mut command = world.bench.at_home(command);
         command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let done = world.done(command);
@@ -114,10 +120,10 @@ fn tmpfs_of(kilobytes: u64) -> Case {
 
 /// The Nth sync of the run fails, and would succeed if it were tried again.
 fn failing_syncs() -> Vec<Case> {
-    let nth = |nth: u32| {
-        case(68, format!("sync {nth} of the run fails"), move || {
+    let nth = |of: &'static str, variable: &'static str, nth: u32| {
+        case(68, format!("sync {nth} of a {of} fails"), move || {
             let world = World::new(20, prompt());
-            let done = world.done(world.in_system(world.run(), &[("QUELL_FAULT_SYNC", &nth.to_string())]));
+            let done = world.done(world.in_system(world.run(), &[(variable, &nth.to_string())]));
             let log = world.system_log();
             let failed = log.iter().position(|(what, _)| what == "failed");
             let after = failed.map_or(0, |at| log[at..].iter().filter(|(what, _)| what == "connect").count());
@@ -126,7 +132,10 @@ fn failing_syncs() -> Vec<Case> {
         })
         .breaks_off(7)
     };
-    [1, 3, 5, 8, 11, 14, 17, 20, 24, 28].map(nth).into()
+    let files = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 21].map(|n| nth("file", "QUELL_FAULT_SYNC", n));
+    // Of the later ones some are SQLite's own, which it does not look at: a head file that is ahead of the log tells.
+    let folders = [1, 2, 3].map(|n| nth("folder", "QUELL_FAULT_SYNC_FOLDER", n));
+    files.into_iter().chain(folders).collect()
 }
 
 fn partial_writes() -> Vec<Case> {
@@ -160,7 +169,10 @@ fn entries() -> Vec<Case> {
     vec![
         case(73, "entries of folders are durable before anything is sent", || {
             let world = World::new(10, prompt());
-            let done = world.done(world.in_system(world.run(), &[]));
+            let done = {
+                let folder = world.bench.folder.path().display().to_string();
+                world.done(world.in_system(world.run(), &[("QUELL_FAULT_FOLDER", &folder)]))
+            };
             let log = world.system_log();
             let sent = log.iter().position(|(what, _)| what == "connect").expect("something is sent");
             let made = log[..sent].iter().enumerate().filter(|(_, (what, path))| {
@@ -197,7 +209,8 @@ fn entries() -> Vec<Case> {
 
 fn places() -> Vec<Case> {
     let kinds = "kinds_are_told_apart_and_only_a_disk_needs_no_warning";
-    let mut cases = vec![held_by_unit_test(74, "file systems that forget or are shared", "src/journal/place.rs", kinds)];
+    let mut cases =
+        vec![held_by_unit_test(74, "file systems that forget or are shared", "src/journal/place.rs", kinds)];
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     if !mounts.contains(" /dev/shm tmpfs ") {
         return cases;
@@ -240,39 +253,43 @@ fn places() -> Vec<Case> {
 }
 
 fn reports() -> Vec<Case> {
-    vec![case(75, "the folder of a report turns into a file while the run goes on", || {
-        let world = World::new(40, prompt());
-        fs::create_dir(world.path("out")).expect("a folder");
-        let mut run = world.run();
-        run.args(["--report", "json=out/r.json"]);
-        let mut going = world.bench.start(run);
-        assert!(going.wait_until(|| world.posts() >= 2), "it ended too soon");
-        fs::remove_dir(world.path("out")).expect("it is empty");
-        fs::write(world.path("out"), "in the way").expect("a file");
-        let done = going.wait();
-        let again = world.done(world.quell("report --format json -o later.json"));
-        assert_eq!(again.code, Some(0), "{}", again.stderr);
-        let same = fs::read(world.path("later.json")).ok() == fs::read(world.path("r.json")).ok();
-        Met::new(world, done, same, "the other report is whole, and can be made again later")
-    })
-    .ends(7, &[])
-    .says("out/r.json")
-    .then_resumes(0, &[])]
+    vec![
+        case(75, "the folder of a report turns into a file while the run goes on", || {
+            let world = World::new(40, prompt());
+            fs::create_dir(world.path("out")).expect("a folder");
+            let mut run = world.run();
+            run.args(["--report", "json=out/r.json"]);
+            let mut going = world.bench.start(run);
+            assert!(going.wait_until(|| world.posts() >= 2), "it ended too soon");
+            fs::remove_dir(world.path("out")).expect("it is empty");
+            fs::write(world.path("out"), "in the way").expect("a file");
+            let done = going.wait();
+            let again = world.done(world.quell("report --format json -o later.json"));
+            assert_eq!(again.code, Some(0), "{}", again.stderr);
+            let same = fs::read(world.path("later.json")).ok() == fs::read(world.path("r.json")).ok();
+            Met::new(world, done, same, "the other report is whole, and can be made again later")
+        })
+        .ends(7, &[])
+        .says("out/r.json")
+        .then_resumes(0, &[]),
+    ]
 }
 
 fn read_only() -> Vec<Case> {
-    let mut cases = vec![case(76, "the disk turns read-only in the middle", || {
-        let world = World::new(40, Options { latency: quell::simulator::Delay::Fixed(ms(30)), ..prompt() });
-        let now = world.path("now").display().to_string();
-        let run = world.in_system(world.run(), &[("QUELL_FAULT_WRITES", &format!("readonly:{now}"))]);
-        let mut going = world.bench.start(run);
-        assert!(going.wait_until(|| world.posts() >= 3), "it ended too soon");
-        fs::write(now, "").expect("a file");
-        let done = going.wait();
-        let fired = world.has_happened("readonly") && world.posts() < 8;
-        Met::new(world, done, fired, "a write was refused, and not all was sent")
-    })
-    .breaks_off(7)];
+    let mut cases = vec![
+        case(76, "the disk turns read-only in the middle", || {
+            let world = World::new(40, Options { latency: quell::simulator::Delay::Fixed(ms(30)), ..prompt() });
+            let now = world.path("now").display().to_string();
+            let run = world.in_system(world.run(), &[("QUELL_FAULT_WRITES", &format!("readonly:{now}"))]);
+            let mut going = world.bench.start(run);
+            assert!(going.wait_until(|| world.posts() >= 3), "it ended too soon");
+            fs::write(now, "").expect("a file");
+            let done = going.wait();
+            let fired = world.has_happened("readonly") && world.posts() < 8;
+            Met::new(world, done, fired, "a write was refused, and not all was sent")
+        })
+        .breaks_off(7),
+    ];
     if let Some(other) = other_user() {
         cases.push(
             case(76, "the state folder may not be written to any more when it is resumed", move || {
@@ -281,7 +298,8 @@ fn read_only() -> Vec<Case> {
                 assert_eq!(killed.code, None);
                 let before = (world.files(), world.posts());
                 let set = |mode: u32| {
-                    let all = fs::read_dir(world.state("")).expect("a folder").map(|entry| entry.expect("an entry").path());
+                    let all =
+                        fs::read_dir(world.state("")).expect("a folder").map(|entry| entry.expect("an entry").path());
                     let files: Vec<_> = all.collect();
                     for path in &files {
                         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its mode can be changed");

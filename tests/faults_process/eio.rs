@@ -28,7 +28,7 @@ fn resume(world: &World, label: &str) {
     let done = world.done(world.go_on());
     let code = Some(if doubt.is_empty() { 0 } else { 5 });
     assert_eq!(done.code, code, "{label}: {}{}", done.stdout, done.stderr);
-    truth::check(world, &world.report(), code);
+    truth::check(world, &done);
     truth::check_settled(world, code);
 }
 

@@ -51,7 +51,7 @@ fn other_tenants() -> Vec<Case> {
         changed("another address, named by the environment", "", "http://127.0.0.1:9", by_variable),
         changed("another address, and it would only poll", "", "http://127.0.0.1:9", poll),
         changed("the tenant file names another user", "user: simulated-user", "user: somebody", resume),
-        changed("the tenant file names another account", "user_id: 0000", "user_id: 1000", resume),
+        changed("the tenant file names another account", "user_id: \"0000", "user_id: \"1000", resume),
         changed("the tenant file speaks another version", "api_version: v1", "api_version: unversioned", resume),
         case(95, "the tenant file is as it was", || {
             let (world, done) = killed();
@@ -68,7 +68,9 @@ fn with_unknown_items(action: &str) -> World {
     world.bench.change_tenant("concurrency: 2", "concurrency: 1");
     let acts = vec![ScriptedAnswer::default(), ScriptedAnswer::cut_after()];
     world.simulator.script(Script { acts, ..Script::default() });
-    let run = world.quell(&format!("run events.csv --action {action} --tenant tenant.yaml --yes --report json=r.json"));
+    let run = world.quell(&format!(
+        "run events.csv --action {action} --tenant tenant.yaml --yes --report json=r.json --report csv=r.csv"
+    ));
     let done = world.done(run);
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     world
@@ -121,11 +123,13 @@ fn repeats() -> Vec<Case> {
         case(96, "by number, with a reason: these and no others", move || {
             let world = with_unknown_items(safe);
             let run = world.intents().expect("a run").run;
-            let mut retry = world.quell(&format!("retry {run} --outcome failed --permit-repeat 6,8 --yes --operator bob"));
+            let mut retry =
+                world.quell(&format!("retry {run} --outcome failed --permit-repeat 6,8 --yes --operator bob"));
             retry.args(["--reason", "harmless twice"]);
             let done = world.done(retry);
             let ledger = world.simulator.ledger();
-            let twice: Vec<_> = ledger.carried_out_more_than_once().iter().map(|group| group[0].item.event_id.clone()).collect();
+            let twice: Vec<_> =
+                ledger.carried_out_more_than_once().iter().map(|group| group[0].item.event_id.clone()).collect();
             let said = permits(&world) == [(2, "bob".to_owned(), "harmless twice".to_owned())];
             let fired = said && twice == ["RTF_6_1", "RTF_8_1"];
             Met::new(world, done, fired, "two were carried out twice, and the permit is in the journal")
@@ -173,8 +177,19 @@ fn copies() -> Vec<Case> {
     vec![
         refused("a copied journal is resumed", "resume", 7, elsewhere),
         refused("a copied journal is polled", "poll", 7, elsewhere),
-        refused("findings for a copied journal", "resolve 1 --as carried-out --note seen", 7, elsewhere),
         refused("a copied journal is taken over without a reason", "resume --adopt", 2, "--reason"),
+        case(98, "findings are given to a copied journal", || {
+            let world = with_unknown_items("quarantine-file");
+            moved(&world);
+            let before = world.files();
+            let done = world.done(world.quell("resolve 5 --as carried-out --note seen"));
+            let nothing = world.files() == before;
+            world.from_now_on(&[], &["--adopt", "--reason", "the disk was moved"]);
+            Met::new(world, done, nothing, "no file was changed")
+        })
+        .breaks_off(7)
+        .says(elsewhere)
+        .then_resumes(5, &[("unknown", 5)]),
         case(98, "a journal is copied while its run goes on", || {
             let world = World::new(40, Options { latency: Delay::Fixed(ms(15)), ..prompt() });
             let mut going = world.bench.start(world.run());

@@ -4,7 +4,8 @@
  * Without its variables it changes nothing:
  *   QUELL_FAULT_FOLDER  only files below this folder are touched
  *   QUELL_FAULT_CLOCK   a file that holds how far the wall clock is off, in milliseconds; read at every look at the clock
- *   QUELL_FAULT_SYNC    N: the Nth sync fails with EIO, once: whoever tries again is told that all is well, as Linux does
+ *   QUELL_FAULT_SYNC    N: the Nth sync of a file fails with EIO, once: whoever tries again is told that all is well, as
+ *                       Linux does; QUELL_FAULT_SYNC_FOLDER counts those of folders
  *   QUELL_FAULT_WRITES  short: every write takes half at most; interrupted: every other write fails with EINTR first;
  *                       told: nothing but written down;
  *                       readonly:FILE: once FILE is there, every write, sync and creation fails with EROFS
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,7 +103,9 @@ static int synced(int fd, int (*real)(int)) {
     if (!path_of(fd, path, sizeof path)) return real(fd);
     step(path);
     if (is_readonly(path)) return -1;
-    const char *failing = getenv("QUELL_FAULT_SYNC");
+    struct stat found;
+    int is_folder = fstat(fd, &found) == 0 && S_ISDIR(found.st_mode);
+    const char *failing = getenv(is_folder ? "QUELL_FAULT_SYNC_FOLDER" : "QUELL_FAULT_SYNC");
     if (failing && __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST) == atoi(failing)) {
         note("failed", path);
         errno = EIO;

@@ -1,10 +1,11 @@
 //! What a case plays in: a tenant on loopback, a folder, the real binary in it, and what of the system can be changed
 //! around it: limits, open files, the system calls themselves.
 //!
-//! The token is a canary, and one row of the input holds text that acts on terminals and spreadsheets.
+//! The token is a canary, and one row of the input holds what spreadsheets take for a formula.
 
 use super::bench::{Bench, Done, Going};
 use super::intents::Intents;
+use quell::journal::RunReader;
 use quell::simulator::{Delay, Options, Simulator};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
@@ -21,8 +22,10 @@ pub(crate) const CANARY: &str = "eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDAwMDAwMDAsInN
 pub(crate) const BATCH: u64 = 5;
 /// Calls at once.
 pub(crate) const CONCURRENCY: u64 = 2;
+/// Bytes of a page in the journal's log, with what stands before it.
+pub(crate) const FRAME: usize = 24 + 4096;
 /// What the host of the first row is called.
-pub(crate) const HOSTILE: &str = "\u{1b}[31m=cmd|' /C calc'!A0";
+pub(crate) const HOSTILE: &str = "=cmd|' /C calc'!A0";
 
 /// So many milliseconds.
 pub(crate) fn ms(n: u64) -> Duration {
@@ -95,8 +98,13 @@ impl World {
 
     /// The command that goes on: `resume` of the run by its name, or the run itself when none has begun.
     pub(crate) fn go_on(&self) -> Command {
+        self.go_on_into("r.json")
+    }
+
+    /// The same with another JSON report.
+    pub(crate) fn go_on_into(&self, report: &str) -> Command {
         let mut command = match self.intents() {
-            Some(intents) => self.quell(&format!("resume {} --report json=r.json --report csv=r.csv", intents.run)),
+            Some(intents) => self.quell(&format!("resume {} --report json={report} --report csv=r.csv", intents.run)),
             None => self.run(),
         };
         let changed = self.changed.lock().expect("nobody panics with it");
@@ -199,6 +207,23 @@ impl World {
     /// The name of the newest run's head file.
     pub(crate) fn head(&self) -> String {
         format!("{}.head", self.intents().expect("a run").run)
+    }
+
+    /// Whether the head file names the last fact and the log ends with a whole transaction: what a kill leaves is in most
+    /// cases so, and otherwise the last transaction may still vanish without a trace, as nothing rested on it.
+    pub(crate) fn is_at_its_head(&self) -> bool {
+        let head = fs::read_to_string(self.state(&self.head())).expect("a head file");
+        let marked = head.lines().filter_map(|line| line.trim().strip_prefix("sequence ")?.parse::<u64>().ok()).max();
+        let mut facts = 0;
+        let reader = RunReader::open(&self.bench.state(), None).expect("a run");
+        let counted = reader.for_each_fact(|_| {
+            facts += 1;
+            Ok(())
+        });
+        counted.expect("the chain of facts is whole");
+        let log = fs::read(self.state("journal.sqlite-wal")).expect("a log");
+        let last = log.len().checked_sub(FRAME).map(|at| &log[at + 4..at + 8]);
+        marked == Some(facts) && (log.len() - 32) % FRAME == 0 && last.is_some_and(|pages| pages != [0; 4])
     }
 
     /// The JSON report that was written last.
