@@ -15,6 +15,7 @@ pub mod report_paths;
 pub mod resolve;
 pub mod resume;
 pub mod retry;
+mod room;
 pub mod run;
 pub mod runs;
 pub mod schema;

@@ -2,7 +2,7 @@
 
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, overlap, report_paths, tell};
+use super::{inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
@@ -83,6 +83,8 @@ pub struct Going<'a> {
 
 /// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    room::for_threads()?;
+    room::for_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -135,12 +137,14 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     if running.priority {
         store.go_first();
     }
-    let engine = Engine::new(&id, &plan.header, shapes(&plan), spent);
+    let fitted = room::fitted(&plan.header)?;
+    let engine = Engine::new(&id, &fitted, shapes(&plan), spent);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
     let done_before = store.done_before(engine.pending(), created, plan.header.dedupe_window, may_be_repeated)?;
     store.open_gate();
     tell_of_earlier(&done_before, running);
     let header = Arc::new(plan.header.clone());
+    drop(fitted);
     // From here on everything is in the journal; what is left of the plan would only take memory.
     drop(plan);
     announce(running, "started", &format!("run {id}"), json!({"run": id}));

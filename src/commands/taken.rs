@@ -4,8 +4,7 @@
 //! last, a tenant file that says something else than the run was planned with.
 
 use super::run::{spent_until, wall_clock};
-use super::tell;
-use super::{inputs, overlap};
+use super::{inputs, overlap, room, tell};
 use crate::cli::{Running, Taking};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
@@ -39,13 +38,14 @@ impl Taken {
         let journal = Journal::open(state, tenant)?;
         let spent = spent_before(wall_clock(), &preview, &journal)?;
         drop(preview);
+        // Before it is taken up: what is refused stays as it is.
+        if let (Some(host), None) = (journal.other_host(id)?, &taking.adopt) {
+            return Err(StoreError::OtherHost { run: id.to_owned(), host }.into());
+        }
         let mut resumed = journal.resume(id)?;
         resumed.run.keep(playbook, id)?;
         if running.priority {
             resumed.run.go_first();
-        }
-        if let (Some(host), None) = (&resumed.other_host, &taking.adopt) {
-            return Err(StoreError::OtherHost { run: id.to_owned(), host: host.clone() }.into());
         }
         let reader = resumed.run.reader()?;
         let (engine, simulator) = restore(&reader, id, spent.clone())?;
@@ -126,7 +126,8 @@ fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, 
         }
         Ok(())
     })?;
-    let mut engine = Engine::new(id, reader.header(), shapes.into_iter(), spent);
+    let fitted = room::fitted(reader.header())?;
+    let mut engine = Engine::new(id, &fitted, shapes.into_iter(), spent);
     let simulator = simulated.then(|| simulator_of(reader.header()));
     let mut accepted = Accepted { items, batches: HashMap::new() };
     let mut illegal: Option<Illegal> = None;

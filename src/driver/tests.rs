@@ -2,6 +2,7 @@
 
 mod crashes;
 mod seeds;
+mod workers;
 mod world;
 
 use super::*;

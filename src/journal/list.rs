@@ -178,18 +178,7 @@ pub(super) fn in_each_database<T>(
 ) -> Result<Found<T>, StoreError> {
     let (mut found, mut unreadable, mut readable) = (Vec::new(), Vec::new(), 0);
     for folder in folder::tenants(state)? {
-        let looked = folder::database_in(&folder).and_then(|path| match path {
-            None => Ok(None),
-            Some(path) => open_for_reading(&path)?.map(|connection| look(&path, &connection)).transpose(),
-        });
-        // A journal that is gone or empty is no empty journal when a head says that a run was there.
-        let looked = looked.and_then(|looked| match (&looked, head::runs_with_head(&folder)?.first()) {
-            (None, Some(run)) => {
-                Err(damage(&folder.join("journal.sqlite"), format!("it is gone, but the head of run {run} is there")))
-            }
-            _ => Ok(looked),
-        });
-        match looked {
+        match in_database_of(&folder, &look) {
             Ok(None) => {}
             Ok(Some(more)) => {
                 found.extend(more);
@@ -203,6 +192,29 @@ pub(super) fn in_each_database<T>(
         _ if readable == 0 => none_hidden("no journal can be read", &unreadable).map(|()| Found { found, unreadable }),
         _ => Ok(Found { found, unreadable }),
     }
+}
+
+/// Looks into the database of one tenant; `None` when there is none yet. A journal that is gone or empty, or whose log was
+/// dropped, is no empty journal when a head says that a run was there.
+fn in_database_of<T>(
+    folder: &Path,
+    look: &impl Fn(&Path, &Connection) -> Result<Vec<T>, StoreError>,
+) -> Result<Option<Vec<T>>, StoreError> {
+    // Before the database is looked at: a run that begins is in it before it has a head.
+    let heads = head::runs_with_head(folder)?;
+    let path = folder::database_in(folder)?;
+    let opened = path.map(|path| open_for_reading(&path).map(|opened| opened.map(|connection| (path, connection))));
+    let Some((path, connection)) = opened.transpose()?.flatten() else {
+        return heads.first().map_or(Ok(None), |run| {
+            Err(damage(&folder.join("journal.sqlite"), format!("it is gone, but the head of run {run} is there")))
+        });
+    };
+    for run in heads {
+        if key_of(&connection, &run).map_err(|e| from_sqlite("read", &path, e))?.is_none() {
+            return Err(damage(&path, format!("run {run} is missing, but its head is there")));
+        }
+    }
+    look(&path, &connection).map(Some)
 }
 
 /// Fails when something may stand in a journal that cannot be read.

@@ -66,6 +66,7 @@ impl Journal {
         let connection = schema::open_for_writing(&path)?;
         let mut journal = Self { state: state.to_owned(), folder, path, connection };
         with_head.iter().try_for_each(|run| journal.check_reaches_head(run))?;
+        journal.check_has_head(&with_head)?;
         migrate::to_present(&mut journal.connection, &journal.path, &journal.folder.path)?;
         Ok(journal)
     }
@@ -191,6 +192,25 @@ impl Journal {
         }
         let head = reader::stored_head(&self.connection, key).map_err(failed)?;
         Err(proof::not_reached(&self.path, run, head, marked))
+    }
+
+    /// Whoever takes a head file away must not make a chain that was cut short look whole.
+    fn check_has_head(&self, with_head: &[String]) -> Result<(), StoreError> {
+        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
+            let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
+            // A crash right after a run began leaves no facts and no head file.
+            if summary.facts > 0 && !is_finished && !with_head.contains(&summary.meta.id) {
+                return Err(proof::head_gone(&self.folder.path, &summary.meta.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine that wrote last to a run, when it is not this one.
+    pub fn other_host(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let key = list::key_of(&self.connection, id).map_err(|e| from_sqlite("read", &self.path, e))?;
+        let key = key.ok_or_else(|| StoreError::NoRun(format!("run {id:?}")))?;
+        self.last_host(key).map(|host| Some(host).filter(|host| *host != folder::this_host()))
     }
 
     /// The names of the runs that ended with nothing left to do and that nobody works on: who does may add facts.

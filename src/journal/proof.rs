@@ -35,9 +35,14 @@ pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> 
     }
     // A crash right after a run began leaves no facts and no head file. Otherwise only finished runs have none.
     if marked.is_none() && head.sequence > 0 && !finished {
-        return Err(damage(&head::path_of(folder, id), format!("it is gone, but run {id} is not finished")));
+        return Err(head_gone(folder, id));
     }
     Ok(Proven { head, acts })
+}
+
+/// What to say when a run that is not finished has no head file.
+pub(super) fn head_gone(folder: &Path, run: &str) -> StoreError {
+    damage(&head::path_of(folder, run), format!("it is gone, but run {run} is not finished"))
 }
 
 /// What to say when the chain does not have the fact that the head file names.

@@ -6,7 +6,7 @@
 use super::StoreError;
 use super::folder;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, ffi};
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
         None => create(&connection).map_err(failed)?,
         Some(version) => check_texts(&connection, path, version)?,
     }
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    keep_log(&connection, path)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "fullfsync", true).map_err(failed)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true).map_err(failed)?;
@@ -98,11 +98,39 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Puts a new database into the mode in which it is written. The answer comes before that is durable: only the end of the
+/// statement says whether it is.
+fn keep_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let change = || {
+        let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+        let (mut rows, mut mode) = (statement.query([])?, String::new());
+        while let Some(row) = rows.next()? {
+            mode = row.get(0)?;
+        }
+        Ok(mode)
+    };
+    let mode = change().map_err(|e| from_sqlite("open", path, e))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(folder::io_error("write", path, format!("its journal mode stays {mode:?}")))
+}
+
 /// Opens the database beside its writer. `None` when it was never finished: it holds no run.
 pub(super) fn open_for_reading(path: &Path) -> Result<Option<Connection>, StoreError> {
     refuse_links(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if was_cut_off_while_made(&connection) {
+        return Ok(None);
+    }
     Ok(version(&connection, path)?.is_some().then_some(connection))
+}
+
+/// Whether whoever made the database died over it: only then is there a journal to roll back, which a reader cannot do and
+/// the next writer does.
+fn was_cut_off_while_made(connection: &Connection) -> bool {
+    let look = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    matches!(look, Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// Looks for structural damage that no hash covers: in free pages and indexes, which the next write would build upon.
