@@ -40,6 +40,11 @@ impl Engine {
         !self.held.is_empty() && self.action_of(step).is_ok_and(|action| self.held.contains(&action))
     }
 
+    /// Whether the acts of any action are held back.
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether there are items that would be sent if their action were not held back.
     pub(super) fn holds_ready_items(&self) -> bool {
         self.lanes.iter().any(|((step, _), lane)| !lane.is_empty() && self.is_held(*step))

@@ -104,6 +104,7 @@ impl Journal {
         }
         self.folder.announce(&meta.id)?;
         let lock = lock::take_run(&self.folder.path, &meta.id)?;
+        let acting = lock::take_acting(&self.folder.path, &meta.id)?;
         self.check_what_is_built_upon()?;
         // Looked for first: what cannot be read must refuse the run, not leave it behind half begun.
         let finished = self.finished_runs()?;
@@ -114,7 +115,7 @@ impl Journal {
         // older copy.
         finished.iter().try_for_each(|run| folder::remove(&head::path_of(&self.folder.path, run)))?;
         let acts = self.acts_of(key, meta, &plan.header, Unanswered::default())?;
-        SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)
+        SqliteRun::new(self.folder, (lock, acting), self.connection, head_file, key, head, acts)
     }
 
     /// Takes up a run by its whole name, unless another process works on it. Its plan and its whole chain of facts are proven first, and that the chain
@@ -128,6 +129,7 @@ impl Journal {
         // As it was written when it began: the head file's name depends on it, and the lock's.
         let id = &reader.meta().id;
         let lock = lock::take_run(&self.folder.path, id)?;
+        let acting = lock::take_acting(&self.folder.path, id)?;
         reader.verify_plan()?;
         let marked = head::read(&self.folder.path, id)?;
         let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
@@ -137,7 +139,7 @@ impl Journal {
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
         let acts = self.acts_of(key, &meta, &header, acts.into_unanswered())?;
-        let run = SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)?;
+        let run = SqliteRun::new(self.folder, (lock, acting), self.connection, head_file, key, head, acts)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
     }
 
@@ -196,10 +198,14 @@ impl Journal {
 
     /// Whoever takes a head file away must not make a chain that was cut short look whole.
     fn check_has_head(&self, with_head: &[String]) -> Result<(), StoreError> {
-        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
+        let keys = list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))?;
+        let newest = keys.last().copied();
+        for key in keys {
             let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
-            // A crash right after a run began leaves no facts and no head file.
-            if summary.facts > 0 && !is_finished && !with_head.contains(&summary.meta.id) {
+            // A crash right after a run began leaves no facts and no head file. The newest run keeps its own when it is
+            // finished: it shows an older copy of the database.
+            let keeps = !is_finished || newest == Some(key);
+            if summary.facts > 0 && keeps && !with_head.contains(&summary.meta.id) {
                 return Err(proof::head_gone(&self.folder.path, &summary.meta.id));
             }
         }
@@ -336,7 +342,7 @@ fn stem_of(playbook: &str) -> String {
     if stem.is_empty() { "run".to_owned() } else { stem.to_owned() }
 }
 
-fn is_run_name(name: &str) -> bool {
+pub(super) fn is_run_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
