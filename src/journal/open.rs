@@ -66,7 +66,6 @@ impl Journal {
         let connection = schema::open_for_writing(&path)?;
         let mut journal = Self { state: state.to_owned(), folder, path, connection };
         with_head.iter().try_for_each(|run| journal.check_reaches_head(run))?;
-        journal.check_has_head(&with_head)?;
         migrate::to_present(&mut journal.connection, &journal.path, &journal.folder.path)?;
         Ok(journal)
     }
@@ -162,7 +161,8 @@ impl Journal {
     /// What no chain of facts covers: the structure of the database and the index of acts.
     fn check_what_is_built_upon(&self) -> Result<(), StoreError> {
         schema::check_structure(&self.connection, &self.path)?;
-        acts::prove(&self.connection, &self.path, |_, _| {}).map(drop)
+        acts::prove(&self.connection, &self.path, |_, _| {})?;
+        self.check_head_files()
     }
 
     fn acts_of(
@@ -195,7 +195,8 @@ impl Journal {
     }
 
     /// Whoever takes a head file away must not make a chain that was cut short look whole.
-    fn check_has_head(&self, with_head: &[String]) -> Result<(), StoreError> {
+    fn check_head_files(&self) -> Result<(), StoreError> {
+        let with_head = head::runs_with_head(&self.folder.path)?;
         for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
             let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
             // A crash right after a run began leaves no facts and no head file.
