@@ -99,12 +99,49 @@ fn a_head_file_may_be_behind_but_not_ahead_or_gone() {
         content.into_iter().for_each(|content| fs::write(head_file(copied.path()), content).unwrap());
         assert_eq!(text(resume(copied.path(), None), copied.path()), expected);
     }
+    fs::remove_file(head_file(state.path())).unwrap();
+    let other = Journal::open(state.path(), TENANT).and_then(|journal| journal.begin(&meta("other", 2), &plan(12)));
+    let gone = text(other, state.path());
+    assert!(gone.ends_with("it is gone, but run contain-0612-7f3 is not finished"), "for new runs too: {gone}");
+    let state = written(&history());
     let behind = written(&history()[..5]);
     fs::copy(head_file(state.path()), head_file(behind.path())).unwrap();
     assert_eq!(
         text(resume(behind.path(), None), behind.path()),
         "the journal STATE/prod-eu/journal.sqlite is damaged: run contain-0612-7f3 ends at fact 7, but its head file names fact 12"
     );
+}
+
+/// Only while it is made does a database have a journal to roll back, which a reader cannot do.
+#[test]
+fn a_database_whose_making_was_cut_off_holds_no_run_and_is_made_anew() {
+    let (making, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for made in [&making, &state] {
+        drop(Journal::open(made.path(), TENANT).unwrap());
+        fs::remove_file(database(made.path())).unwrap();
+    }
+    let maker = Connection::open(database(making.path())).unwrap();
+    maker
+        .execute_batch("PRAGMA cache_size = 1; CREATE TABLE t(x); BEGIN; INSERT INTO t VALUES (zeroblob(99999))")
+        .unwrap();
+    for ending in ["", "-journal"] {
+        let name = format!("journal.sqlite{ending}");
+        fs::copy(making.path().join(TENANT).join(&name), state.path().join(TENANT).join(&name)).unwrap();
+    }
+    assert!(fs::metadata(state.path().join(TENANT).join("journal.sqlite-journal")).unwrap().len() > 512);
+    assert_eq!(runs(state.path()).unwrap().runs, []);
+    assert!(matches!(RunReader::open(state.path(), None), Err(StoreError::NoRun(_))));
+}
+
+#[test]
+fn a_head_whose_run_is_not_in_the_database_is_told_to_readers_too() {
+    let state = written(&history());
+    let other = head_file(state.path()).with_file_name("gone-0612-001.head");
+    fs::copy(head_file(state.path()), other).unwrap();
+    let missing =
+        "the journal STATE/prod-eu/journal.sqlite is damaged: run gone-0612-001 is missing, but its head is there";
+    assert_eq!(text(RunReader::open(state.path(), None), state.path()), missing);
+    assert_eq!(text(runs(state.path()), state.path()), missing);
 }
 
 #[test]
