@@ -214,7 +214,9 @@ impl Items {
         let place = self.item(item).group as usize;
         let waits = |place: usize| self.members(place).iter().any(|item| self.item(*item).state == State::Waiting);
         let group = &self.groups[place];
-        (group.failed && self.has_next(place) && waits(place + 1)).then_some((group.target, group.step))
+        // Not the next step alone: all of that one may have been done by an earlier run.
+        let later = self.groups[place + 1..].iter().take_while(|later| later.target == group.target).count();
+        (group.failed && (place + 1..=place + later).any(waits)).then_some((group.target, group.step))
     }
 
     /// Whether an item of this step has not succeeded on this target.
@@ -319,6 +321,17 @@ mod tests {
         assert_eq!(items.bars(ItemId(0)), None, "said once");
         assert_eq!(items.state(ItemId(2)), Some(State::Barred));
         assert_eq!(items.state(ItemId(4)), Some(State::Waiting));
+    }
+
+    #[test]
+    fn a_step_behind_one_that_an_earlier_run_did_is_barred_too() {
+        let mut items = items(&[(0, 0), (1, 0), (2, 0), (1, 1)]);
+        items.open_first();
+        assert!(items.settle(ItemId(1), true).is_empty());
+        assert!(items.settle(ItemId(0), false).is_empty());
+        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
+        assert_eq!(items.bar(0, 0), 1);
+        assert_eq!(items.bars(ItemId(0)), None, "said once");
     }
 
     #[test]
