@@ -338,6 +338,17 @@ mod tests {
     }
 
     #[test]
+    fn a_step_behind_one_that_an_earlier_run_did_is_barred_too() {
+        let mut items = items(&[(0, 0), (1, 0), (2, 0), (1, 1)]);
+        items.open_first();
+        assert!(items.settle(ItemId(1), true).is_empty());
+        assert!(items.settle(ItemId(0), false).is_empty());
+        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
+        assert_eq!(items.bar(0, 0), 1);
+        assert_eq!(items.bars(ItemId(0)), None, "said once");
+    }
+
+    #[test]
     fn a_target_that_begins_with_a_later_step_begins_there() {
         let mut items = items(&[(1, 0), (0, 1)]);
         assert_eq!(numbers(items.open_first()), [0, 1]);
