@@ -286,7 +286,7 @@ impl Life {
         charges.iter_mut().for_each(|charge| charge.at = charge.at.min(now));
         charges.sort_by_key(|charge| charge.at);
         let spent = spent_of(&charges, now, &self.world.header.limits);
-        let mut engine = Engine::new(&log.name, &self.world.header, self.world.shapes(), spent);
+        let mut engine = Engine::new(&log.name, &self.world.header, self.world.shapes.iter().copied(), spent);
         log.facts.iter().for_each(|fact| engine.apply(fact).expect("facts replay"));
         engine
     }

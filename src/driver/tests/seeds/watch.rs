@@ -12,7 +12,8 @@ pub(super) struct Watch {
     concurrency: usize,
     told_concurrency: Option<usize>,
     spans: Vec<Span>,
-    shut_until: u64,
+    /// From when until when nothing may start.
+    shut: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -30,13 +31,13 @@ impl Watch {
             (u64::from(rate.calls).saturating_sub(kept).max(1) as usize, ms(rate))
         });
         let concurrency = usize::from(limits.concurrency);
-        Self { calls_max, concurrency, told_concurrency: None, spans: Vec::new(), shut_until: 0 }
+        Self { calls_max, concurrency, told_concurrency: None, spans: Vec::new(), shut: (0, 0) }
     }
 
     /// A process begins: what the last one was told is gone with it.
     pub(super) fn process(&mut self) {
         self.told_concurrency = None;
-        self.shut_until = 0;
+        self.shut = (0, 0);
     }
 
     /// By a clock that was set ahead all earlier calls are old.
@@ -52,8 +53,10 @@ impl Watch {
     }
 
     fn judge(&mut self, now: u64) -> Option<String> {
-        if now < self.shut_until {
-            return Some(format!("a call starts {} ms before the wait that was told is over", self.shut_until - now));
+        // What starts in the very millisecond in which an answer comes may have been decided on before it came.
+        let (told_at, until) = self.shut;
+        if told_at < now && now < until {
+            return Some(format!("a call starts {} ms before the wait that was told is over", until - now));
         }
         let in_flight = self.spans.iter().filter(|span| span.until.is_none()).count();
         let most = self.told_concurrency.map_or(self.concurrency, |told| told.min(self.concurrency));
@@ -79,7 +82,11 @@ impl Watch {
 
     /// An answer told everybody to wait.
     pub(super) fn told_to_wait(&mut self, now: u64, wait: u64) {
-        self.shut_until = self.shut_until.max(now + wait.min(3_600_000));
+        let until = now + wait.min(3_600_000);
+        if until > self.shut.1 {
+            let told_at = if self.shut.1 > now { self.shut.0 } else { now };
+            self.shut = (told_at, until);
+        }
     }
 
     /// An answer told how many calls may be in flight.
