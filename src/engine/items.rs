@@ -212,9 +212,11 @@ impl Items {
     /// of the target still wait.
     pub fn bars(&self, item: ItemId) -> Option<(u32, u16)> {
         let place = self.item(item).group as usize;
-        let waits = |place: usize| self.members(place).iter().any(|item| self.item(*item).state == State::Waiting);
         let group = &self.groups[place];
-        (group.failed && self.has_next(place) && waits(place + 1)).then_some((group.target, group.step))
+        // The next step may have been done before by another run while one after it waits.
+        let mut later = self.groups[place + 1..].iter().take_while(|later| later.target == group.target);
+        let waits = |later: &Group| self.members_of(later).iter().any(|item| self.item(*item).state == State::Waiting);
+        (group.failed && later.any(waits)).then_some((group.target, group.step))
     }
 
     /// Bars the later steps of a target; returns how many items that were waiting will not be sent.
@@ -240,7 +242,10 @@ impl Items {
     }
 
     fn members(&self, place: usize) -> &[ItemId] {
-        let group = &self.groups[place];
+        self.members_of(&self.groups[place])
+    }
+
+    fn members_of(&self, group: &Group) -> &[ItemId] {
         &self.order[group.first as usize..(group.first + group.len) as usize]
     }
 

@@ -55,6 +55,17 @@ fn a_step_in_the_middle_that_was_done_before_is_passed_over_in_its_turn() {
     assert_eq!((progress.skipped, progress.succeeded, progress.posts), (1, 2, 2));
 }
 
+/// The step between the one that fails and the one that waits was done before: nothing may wait for ever behind it.
+#[test]
+fn a_failed_step_bars_what_waits_behind_a_step_that_was_done_before() {
+    let refuse = |_: u32, _: &[String]| ActReply::Rejected { status: 400, message: "no".into() };
+    let model = Model { act: Box::new(refuse), ..Model::default() };
+    let mut world = World::new(header(3, 2), &[(0, 0), (1, 0), (2, 0)], model);
+    let progress = go(&mut world, beginning(&[(&[1], Before::Succeeded)]));
+    assert_eq!((progress.failed, progress.skipped, progress.barred, progress.settled), (1, 1, 1, 3));
+    assert_eq!(world.last(), &What::Ended { complete: true });
+}
+
 /// Between a crash and the resume, another run may have done what is pending here.
 #[test]
 fn what_another_run_did_meanwhile_is_skipped_by_a_resume() {
