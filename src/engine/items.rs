@@ -251,7 +251,10 @@ impl Items {
     }
 
     fn members(&self, place: usize) -> &[ItemId] {
-        let group = &self.groups[place];
+        self.members_of(&self.groups[place])
+    }
+
+    fn members_of(&self, group: &Group) -> &[ItemId] {
         &self.order[group.first as usize..(group.first + group.len) as usize]
     }
 
