@@ -4,6 +4,7 @@
 //! nothing is believed: each is read, and its detail must name the very item and carry the tag of its batch.
 
 use super::run::{connect, runtime, wall_clock};
+use super::standing::Standing;
 use super::taken::{Sends, Taken};
 use super::{say, tell, unresolved};
 use crate::api::Api;
@@ -137,7 +138,7 @@ impl Desk {
         finding: Finding,
         note: &str,
     ) -> Result<ExitCode, Failure> {
-        let unclear: Vec<(ItemId, Settled)> = self.resolvable().collect();
+        let unclear: Vec<(ItemId, Settled)> = self.engine.resolvable().collect();
         let wanted: Vec<ItemId> = match batch {
             Some(batch) => {
                 let of_batch = |item: &ItemId| self.engine.batch_of(*item) == Some(BatchId(batch));
@@ -147,7 +148,7 @@ impl Desk {
         };
         if let Some(other) = wanted.iter().find(|item| !unclear.iter().any(|(known, _)| known == *item)) {
             return Err(Failure::Usage(format!(
-                "item {} of run {} is not unknown, unmatched or timed out, or it was resolved before\n\
+                "item {} of run {} is not unknown, unmatched or timed out\n\
                  help: `quell show --needs-me {}` lists those that are",
                 other.0, self.id, self.id
             )));
@@ -160,8 +161,12 @@ impl Desk {
         wanted.sort_unstable();
         wanted.dedup();
         let (note, by, resolved) = (note.to_owned(), self.by.clone(), wanted.len());
+        let shown = wanted.iter().map(|item| item.0).collect::<Vec<_>>().into_iter();
         self.resolve(Resolution { items: wanted, finding, note, by, remediation: None, status: None })?;
-        say(&format!("{} of run {} resolved as {}\n", count(resolved), self.id, words::finding(finding)))?;
+        say(&format!("{} of run {} resolved as {}:\n", count(resolved), self.id, words::finding(finding)))?;
+        for line in Standing::of(self.store.reader()?, false)?.described(shown)? {
+            say(&format!("  {line}\n"))?;
+        }
         self.say_what_is_left()?;
         Ok(ExitCode::Fine)
     }
@@ -197,8 +202,7 @@ impl Desk {
     /// Ties one remediation to its item, when its detail proves whose it is and says how it ended: what the API still calls
     /// pending may yet be carried out, and keeps its item as it is.
     fn settle_by(&mut self, id: &str, detail: &Detail) -> Result<Told, Failure> {
-        let Some((item, _)) = self.engine.proven_by(detail).filter(|(_, outcome)| *outcome != Settled::StillQueued)
-        else {
+        let Some((item, _)) = self.engine.proven_by(detail) else {
             return Ok(Told::Nothing(
                 "its detail does not prove to be that of an item that is to be resolved".to_owned(),
             ));
