@@ -68,13 +68,13 @@ enum TypedCommand {
         #[arg(long, short)]
         yes: bool,
         /// The same as `plan`
-        #[arg(long, conflicts_with_all = ["yes", "reports", "token_file", "quiet", "log"])]
+        #[arg(long, conflicts_with_all = ["yes", "reports", "token_file", "quiet", "log", "priority", "operator", "require_history"])]
         dry_run: bool,
         /// Run against the built-in simulator, in this process, with a tenant, limits and polling of its own
         #[arg(long, conflicts_with = "token_file")]
         simulate: bool,
         /// Refuse to begin where the state folder knows of no earlier run of the tenant
-        #[arg(long)]
+        #[arg(long, conflicts_with = "simulate")]
         require_history: bool,
         #[command(flatten)]
         volatile: VolatileArg,
@@ -271,8 +271,12 @@ impl Typed {
             TypedCommand::Retry { retrying, taking, volatile, running, state } => {
                 let reason = taking.reason.clone();
                 let retrying = retrying.retrying(reason)?;
+                let taking = taking.taking(retrying.permit.is_some())?;
+                if taking.adopt.is_some() {
+                    return Err("--adopt: a retry begins a run of its own and takes none over".to_owned());
+                }
                 Command::Retry {
-                    taking: taking.taking(retrying.permit.is_some())?,
+                    taking,
                     retrying,
                     keeping: volatile.keeping(),
                     running: running.complete(),

@@ -203,10 +203,12 @@ impl Engine {
 
     fn begin(&mut self, beginning: Beginning, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         let Beginning { by, only_polls, adopted, done_before, permitted, continued } = beginning;
-        if self.started {
-            self.note(record, What::Resumed { by: by.clone(), only_polls })?;
-        } else {
+        let first = !self.started;
+        if first {
             self.note(record, What::Started)?;
+        }
+        if !first || only_polls {
+            self.note(record, What::Resumed { by: by.clone(), only_polls })?;
         }
         if let Some(reason) = adopted {
             self.note(record, What::Adopted { by: by.clone(), reason })?;
@@ -217,13 +219,13 @@ impl Engine {
         if let Some(reason) = continued {
             self.note(record, What::Continued { by, reason })?;
         }
+        // All of them before anything is barred: a later step may have been done by another run than the one before it.
+        let mut skipped = Vec::new();
         for DoneBefore { items, run, became } in done_before {
-            self.note(record, What::DoneBefore { items: items.clone(), run, became })?;
-            for item in items {
-                self.bar(item, record)?;
-            }
+            skipped.extend_from_slice(&items);
+            self.note(record, What::DoneBefore { items, run, became })?;
         }
-        Ok(())
+        skipped.into_iter().try_for_each(|item| self.bar(item, record))
     }
 
     fn stop(&mut self, why: StopReason, record: &mut Vec<Fact>) -> Result<(), Illegal> {

@@ -1,5 +1,5 @@
 //! The fuzz targets over their seeds, and over seeds that were changed a little: what libFuzzer runs for long, every test
-//! run does for a moment. `QUELL_TEST_MUTATIONS=20000` makes the moment longer.
+//! run does for a moment. `QUELL_TEST_CHANGES=20000` makes the moment longer.
 //!
 //! A failing input is printed, and to be kept as a seed in `fuzz/corpus/TARGET/`.
 
@@ -137,7 +137,7 @@ fn check(target: &str, times: u32) {
         assert!(holds(target, data), "{} does not hold", path.display());
     }
     let seeds: Vec<Vec<u8>> = seeds.into_iter().map(|(_, data)| data).collect();
-    let times = std::env::var("QUELL_TEST_MUTATIONS").ok().map_or(times, |times| times.parse().expect("a number"));
+    let times = std::env::var("QUELL_TEST_CHANGES").ok().map_or(times, |times| times.parse().expect("a number"));
     let config = Config { cases: times, failure_persistence: None, ..Config::default() };
     let changes = (any::<Index>(), prop::collection::vec(change(), 0..6));
     let result = TestRunner::new(config).run(&changes, |(first, changes)| {
@@ -150,45 +150,45 @@ fn check(target: &str, times: u32) {
 
 #[test]
 fn playbooks_are_planned_or_refused_with_a_place() {
-    check("playbook", 100);
+    check("playbook", 300);
 }
 
 #[test]
 fn tenants_are_sound_or_refused_with_a_place() {
-    check("tenant", 150);
+    check("tenant", 600);
 }
 
 #[test]
 fn every_row_of_an_event_file_is_read_whole_or_refused() {
-    check("events", 600);
+    check("events", 2000);
 }
 
 #[test]
 fn an_act_is_accepted_or_tried_again_only_by_what_proves_it() {
-    check("act_reply", 600);
+    check("act_reply", 2000);
 }
 
 #[test]
 fn an_item_succeeds_only_by_a_detail_about_it() {
-    check("poll_reply", 600);
+    check("poll_reply", 2000);
 }
 
 #[test]
 fn no_header_makes_a_run_wait_for_ever() {
-    check("limit_headers", 400);
+    check("limit_headers", 1000);
 }
 
 #[test]
 fn facts_that_cannot_follow_are_refused_and_the_report_agrees() {
-    check("facts", 600);
+    check("facts", 3000);
 }
 
 /// Crashes, signals, people and an API that answers anything: counts add up, replay is what live was, nothing is sent
 /// twice, no window holds too many calls, and the run ends.
 #[test]
 fn a_run_driven_by_chance_keeps_every_promise() {
-    check("run", 150);
-    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
+    check("run", 200);
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let bytes = prop::collection::vec(any::<u8>(), 20..500);
     let result = TestRunner::new(config).run(&bytes, |data| {
         prop_assert!(holds("run", &data), "keep it in fuzz/corpus/run: {:?}", data.escape_ascii().to_string());
@@ -199,12 +199,12 @@ fn a_run_driven_by_chance_keeps_every_promise() {
 
 #[test]
 fn filters_compile_or_say_where_not() {
-    check("filter", 100);
+    check("filter", 400);
 }
 
 #[test]
 fn templates_render_within_bounds_or_say_what_is_wrong() {
-    check("template", 100);
+    check("template", 400);
 }
 
 #[test]

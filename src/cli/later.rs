@@ -27,7 +27,7 @@ pub(super) struct ResolvingArgs {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     note: Option<String>,
     /// A file whose whole content is the token; only `--ids` needs one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "ids")]
     token_file: Option<PathBuf>,
     /// Who is at it, for the journal [default: the user of the CI job or of this machine]
     #[arg(long, value_name = "NAME", value_parser = operator)]

@@ -76,7 +76,19 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
 pub(super) fn default_operator() -> Option<String> {
     let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
     let mut names = known.iter().filter_map(|name| std::env::var(name).ok());
-    names.find_map(|name| operator(&name).ok())
+    names.find_map(|name| operator(&name).ok()).or_else(user_of_this_process)
+}
+
+/// By the system's list of users, or else by number: containers often set no variable.
+fn user_of_this_process() -> Option<String> {
+    let id = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then_some(name)
+    });
+    name.and_then(|name| operator(name).ok()).or_else(|| Some(format!("user {id}")))
 }
 
 pub(super) fn rate(text: &str) -> Result<crate::tenant::Rate, String> {

@@ -5,14 +5,14 @@
 
 use super::progress::announce;
 use super::run::{connect, drive, runtime, wall_clock};
-use super::taken::Taken;
+use super::taken::{Sends, Taken};
 use super::{report_paths, tell, unresolved};
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, OnlyPolls, RunClock};
 use crate::engine::Beginning;
 use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure, worst};
-use crate::journal::RunReader;
+use crate::journal::{RunReader, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,14 +39,20 @@ pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Pa
     let _entered = runtime.enter();
     let mut code = ExitCode::Fine;
     for (tenant, id) in runs {
-        code = worst(code, runtime.block_on(poll(&tenant, &id, taking, running, state))?);
+        match runtime.block_on(poll(&tenant, &id, taking, running, state)) {
+            Ok(this) => code = worst(code, this),
+            // Whoever works on it polls it too.
+            Err(held @ Failure::Store(StoreError::Held { .. })) if run.is_none() => {
+                tell(&format!("{held}: left to it"))
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok(code)
 }
 
 async fn poll(tenant: &str, id: &str, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
-    let mut taken = Taken::up(state, tenant, id, taking, running).await?;
-    taken.sends_nothing();
+    let taken = Taken::up(state, tenant, id, taking, running, Sends::Nothing).await?;
     let adopted = taken.adopted(taking);
     let Taken { resumed, engine, simulator, .. } = taken;
     let header = Arc::new(resumed.header);

@@ -97,7 +97,7 @@ impl Bars {
     fn show(&self, progress: &Progress, elapsed: Duration) {
         self.sent.set_length(progress.items);
         self.settled.set_length(progress.items);
-        self.sent.set_position(progress.sent + progress.barred);
+        self.sent.set_position(progress.sent + progress.barred + progress.skipped);
         self.settled.set_position(progress.settled);
         self.settled.set_message(figures(progress, elapsed));
     }
@@ -129,6 +129,7 @@ fn figures(progress: &Progress, elapsed: Duration) -> String {
         (progress.unclear, "unclear"),
         (progress.still_queued, "still queued"),
         (progress.barred, "not started"),
+        (progress.skipped, "skipped"),
         (u64::from(progress.in_flight), "calls in flight"),
     ] {
         if count > 0 {
@@ -152,10 +153,9 @@ fn figures(progress: &Progress, elapsed: Duration) -> String {
 /// What is left at the pace so far; nothing before there is a pace.
 fn time_to_go(progress: &Progress, elapsed: Duration) -> Option<Duration> {
     let left = progress.items.checked_sub(progress.settled).filter(|left| *left > 0)?;
-    if progress.settled == 0 {
-        return None;
-    }
-    let seconds = elapsed.as_secs_f64() / progress.settled as f64 * left as f64;
+    // What was skipped took no time.
+    let worked = progress.settled.checked_sub(progress.skipped).filter(|worked| *worked > 0)?;
+    let seconds = elapsed.as_secs_f64() / worked as f64 * left as f64;
     Some(Duration::from_secs(seconds.ceil() as u64))
 }
 
@@ -172,6 +172,7 @@ fn json(run: &str, progress: &Progress, elapsed: Duration) -> String {
         "unclear": progress.unclear,
         "still_queued": progress.still_queued,
         "not_started": progress.barred,
+        "skipped": progress.skipped,
         "posts": progress.posts,
         "gets": progress.gets,
         "throttled": progress.throttled,

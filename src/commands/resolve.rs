@@ -4,7 +4,8 @@
 //! nothing is believed: each is read, and its detail must name the very item and carry the tag of its batch.
 
 use super::run::{connect, runtime, wall_clock};
-use super::taken::Taken;
+use super::standing::Standing;
+use super::taken::{Sends, Taken};
 use super::{say, tell, unresolved};
 use crate::api::Api;
 use crate::api::safe_id;
@@ -13,7 +14,7 @@ use crate::engine::call::{Detail, PollReply, ReplyBody};
 use crate::engine::fact::{BatchId, Before, Fact, Finding, ItemId, Moment, Settled, What};
 use crate::engine::limiter::{Limiter, Opening};
 use crate::engine::{Engine, Resolution};
-use crate::error::{ExitCode, Failure};
+use crate::error::{ExitCode, Failure, worst};
 use crate::inert;
 use crate::journal::{Head, RunReader, SqliteRun, Store};
 use crate::plan::PlanHeader;
@@ -40,20 +41,16 @@ pub fn execute(resolving: &Resolving, taking: &Taking, state: &Path) -> Result<E
     };
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    let mut taken = runtime.block_on(Taken::up(state, &tenant, &id, taking, &only_reading(resolving)))?;
-    taken.sends_nothing();
+    let running = only_reading(resolving);
+    let taken = runtime.block_on(Taken::up(state, &tenant, &id, taking, &running, Sends::Nothing))?;
     let adopted = taken.adopted(taking);
     let Taken { resumed, engine, simulator, spent } = taken;
     let (store, head, header, by) = (resumed.run, resumed.head, resumed.header, resolving.operator.clone());
     let limiter = Limiter::new(&header.limits, spent);
-    let mut desk = Desk { id, engine, store, head, header, by, limiter };
-    if let Some(reason) = adopted {
-        desk.adopt(reason)?;
-    }
+    let mut desk = Desk { id, engine, store, head, header, by, limiter, adopted };
     match (&resolving.found, ids) {
         (Found::Items { items, batch, finding, note }, _) => desk.by_word(items, *batch, *finding, note),
         (Found::Ids(_), ids) => {
-            let running = only_reading(resolving);
             let api = connect(&desk.header, simulator.as_ref(), &running)?;
             runtime.block_on(async {
                 api.check_token().await?;
@@ -92,7 +89,9 @@ fn ids_of(file: &Path) -> Result<Vec<(u32, String)>, Failure> {
     let mut ids: Vec<(u32, String)> = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         if safe_id(line) {
-            ids.push((number, line.to_owned()));
+            if !ids.iter().any(|(_, known)| known == line) {
+                ids.push((number, line.to_owned()));
+            }
             continue;
         }
         let place = Place { line: number, column: 1, ..Place::default() };
@@ -116,16 +115,21 @@ struct Desk {
     header: PlanHeader,
     by: Option<String>,
     limiter: Limiter,
+    /// Why the journal of another machine is taken over: said with the first finding.
+    adopted: Option<String>,
+}
+
+/// What a remediation of a person's list came to.
+enum Told {
+    /// Written down, in words.
+    Resolved(String),
+    /// It is an item's own, and not settled yet.
+    NotYet(String),
+    /// Nothing is known by it.
+    Nothing(String),
 }
 
 impl Desk {
-    fn adopt(&mut self, reason: String) -> Result<(), Failure> {
-        let what = What::Adopted { by: self.by.clone(), reason };
-        let fact = Fact { at: self.now(), what };
-        self.engine.apply(&fact).map_err(|e| Failure::Bug(e.0))?;
-        self.append(&[fact])
-    }
-
     /// What a person says.
     fn by_word(
         &mut self,
@@ -134,7 +138,7 @@ impl Desk {
         finding: Finding,
         note: &str,
     ) -> Result<ExitCode, Failure> {
-        let unclear: Vec<(ItemId, Settled)> = self.resolvable().collect();
+        let unclear: Vec<(ItemId, Settled)> = self.engine.resolvable().collect();
         let wanted: Vec<ItemId> = match batch {
             Some(batch) => {
                 let of_batch = |item: &ItemId| self.engine.batch_of(*item) == Some(BatchId(batch));
@@ -144,7 +148,7 @@ impl Desk {
         };
         if let Some(other) = wanted.iter().find(|item| !unclear.iter().any(|(known, _)| known == *item)) {
             return Err(Failure::Usage(format!(
-                "item {} of run {} is not unknown, unmatched or timed out, or it was resolved before\n\
+                "item {} of run {} is not unknown, unmatched or timed out\n\
                  help: `quell show --needs-me {}` lists those that are",
                 other.0, self.id, self.id
             )));
@@ -157,50 +161,72 @@ impl Desk {
         wanted.sort_unstable();
         wanted.dedup();
         let (note, by, resolved) = (note.to_owned(), self.by.clone(), wanted.len());
+        let shown = wanted.iter().map(|item| item.0).collect::<Vec<_>>().into_iter();
         self.resolve(Resolution { items: wanted, finding, note, by, remediation: None, status: None })?;
-        say(&format!("{} of run {} resolved as {}\n", count(resolved), self.id, words::finding(finding)))?;
+        say(&format!("{} of run {} resolved as {}:\n", count(resolved), self.id, words::finding(finding)))?;
+        for line in Standing::of(self.store.reader()?, false)?.described(shown)? {
+            say(&format!("  {line}\n"))?;
+        }
         self.say_what_is_left()?;
         Ok(ExitCode::Fine)
     }
 
     /// What remediation ids show.
     async fn by_ids(&mut self, api: &Api, ids: &[(u32, String)]) -> Result<ExitCode, Failure> {
-        let mut all = true;
+        let mut code = ExitCode::Fine;
         for (line, id) in ids {
-            let told = match self.read(api, id).await? {
-                Some(detail) => self.settle_by(id, &detail)?,
-                None => Err("the API knows no such id".to_owned()),
-            };
-            match told {
-                Ok(words) => say(&format!("{}: {words}\n", inert::terminal(id)))?,
-                Err(why) => {
-                    all = false;
-                    tell(&format!("line {line}: {}: {why}; nothing is written down for it", inert::terminal(id)));
+            let told = match self.read(api, id).await {
+                Ok(Some(detail)) => self.settle_by(id, &detail)?,
+                Ok(None) => Told::Nothing("the API knows no such id".to_owned()),
+                Err(failure) => {
+                    self.settle()?;
+                    return Err(failure);
                 }
-            }
+            };
+            let (words, this) = match told {
+                Told::Resolved(words) => {
+                    say(&format!("{}: {words}\n", inert::terminal(id)))?;
+                    continue;
+                }
+                Told::NotYet(words) => (words, ExitCode::StillQueued),
+                Told::Nothing(words) => (words, ExitCode::SomeFailed),
+            };
+            code = worst(code, this);
+            tell(&format!("line {line}: {}: {words}; nothing is written down for it", inert::terminal(id)));
         }
         self.settle()?;
         self.say_what_is_left()?;
-        Ok(if all { ExitCode::Fine } else { ExitCode::SomeFailed })
+        Ok(code)
     }
 
-    /// Ties one remediation to its item; the inner error says why it cannot be.
-    fn settle_by(&mut self, id: &str, detail: &Detail) -> Result<Result<String, String>, Failure> {
-        let Some((item, _)) = self.engine.proven_by(detail).filter(|(_, outcome)| *outcome != Settled::StillQueued)
-        else {
-            return Ok(Err("its detail does not prove to be that of an item that is to be resolved".to_owned()));
+    /// Ties one remediation to its item, when its detail proves whose it is and says how it ended: what the API still calls
+    /// pending may yet be carried out, and keeps its item as it is.
+    fn settle_by(&mut self, id: &str, detail: &Detail) -> Result<Told, Failure> {
+        let Some((item, _)) = self.engine.proven_by(detail) else {
+            return Ok(Told::Nothing(
+                "its detail does not prove to be that of an item that is to be resolved".to_owned(),
+            ));
         };
         let word = detail.status.clone().unwrap_or_default();
+        let shown = inert::shorten(&inert::terminal(&word), 60).into_owned();
         let finding = match self.engine.meaning(&word) {
             Meaning::Succeeded => Finding::Succeeded,
             Meaning::Failed => Finding::Failed,
-            Meaning::Pending | Meaning::Unlisted => Finding::CarriedOut,
+            Meaning::Pending | Meaning::Unlisted => {
+                return Ok(Told::NotYet(format!(
+                    "it is item {}'s own, and its status is {shown:?}: look later",
+                    item.0
+                )));
+            }
         };
-        let (note, by, status) = (String::new(), self.by.clone(), Some(word.clone()));
+        let (note, by, status) = (String::new(), self.by.clone(), Some(word));
         let remediation = Some(id.to_owned());
         self.resolve(Resolution { items: vec![item], finding, note, by, remediation, status })?;
-        let word = inert::terminal(&word).into_owned();
-        Ok(Ok(format!("item {} is resolved as {}, its status is {word:?}", item.0, words::finding(finding))))
+        Ok(Told::Resolved(format!(
+            "item {} is resolved as {}, its status is {shown:?}",
+            item.0,
+            words::finding(finding)
+        )))
     }
 
     /// Reads one detail, under any of the request types that the run's actions have; `None` when there is no such id.
@@ -275,7 +301,13 @@ impl Desk {
 
     fn resolve(&mut self, resolution: Resolution) -> Result<(), Failure> {
         let now = self.now();
-        let facts = self.engine.resolve(now, resolution).map_err(|e| Failure::Bug(e.0))?;
+        let mut facts = Vec::new();
+        if let Some(reason) = self.adopted.take() {
+            let fact = Fact { at: now, what: What::Adopted { by: self.by.clone(), reason } };
+            self.engine.apply(&fact).map_err(|e| Failure::Bug(e.0))?;
+            facts.push(fact);
+        }
+        facts.extend(self.engine.resolve(now, resolution).map_err(|e| Failure::Bug(e.0))?);
         self.append(&facts)
     }
 

@@ -2,7 +2,7 @@
 
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, tell_of_earlier, wall_clock};
-use super::taken::Taken;
+use super::taken::{Sends, Taken};
 use super::{report_paths, tell};
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
@@ -40,8 +40,11 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Fine);
     };
     report_paths::check(running, None, state)?;
-    let mut taken = Taken::up(state, &tenant, &id, taking, running).await?;
+    let mut taken = Taken::up(state, &tenant, &id, taking, running, Sends::Acts).await?;
     let adopted = taken.adopted(taking);
+    if order.go_on.is_some() && !taken.engine.holds_back() {
+        return Err(Failure::Usage(format!("--continue: nothing is held back in run {id}; nothing was sent")));
+    }
     let over = taken.engine.is_over();
     let done_before = if over { Vec::new() } else { taken.done_before()? };
     let Taken { resumed, engine, simulator, .. } = taken;

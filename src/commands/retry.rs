@@ -69,7 +69,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
 fn permitted(chosen: &[(ItemRow, Why)], retrying: &Retrying) -> Option<(Vec<ItemId>, String)> {
     let (_, reason) = retrying.permit.as_ref()?;
     let named = (0..).zip(chosen).filter(|(_, (_, why))| *why == Why::Permitted);
-    Some((named.map(|(item, _)| ItemId(item)).collect(), reason.clone()))
+    let named: Vec<ItemId> = named.map(|(item, _)| ItemId(item)).collect();
+    (!named.is_empty()).then(|| (named, reason.clone()))
 }
 
 /// Why an item goes again.
@@ -108,7 +109,13 @@ fn choose(standing: &Standing, retrying: &Retrying) -> Result<Vec<(ItemRow, Why)
     tell_of_doubtful(&doubtful, &standing.meta().id);
     let left = leave_out_what_builds_on_nothing(&rows, endings, &mut chosen);
     if left > 0 {
-        tell(&format!("left out, since an earlier step on the same target is not done: {}", items(left)));
+        tell(&format!(
+            "left out, since an earlier step on the same target is not done in run {}: {}\n\
+             help: name the outcomes of the earlier steps too, as in --outcome failed,not_started; what is done by now is \
+             skipped",
+            standing.meta().id,
+            items(left)
+        ));
     }
     if chosen.is_empty() {
         return Err(Failure::Usage(format!("run {} has no such item that may go again", standing.meta().id)));
@@ -131,15 +138,19 @@ fn may_be_permitted(standing: &Standing, row: &ItemRow, ending: &Ending) -> Resu
     let refused =
         |why: String| Err(Failure::Held(format!("--permit-repeat: item {} {why}; nothing was sent", row.item)));
     let action = &standing.header().steps[usize::from(row.step)].action;
+    match (surely_not_done(ending), ending.outcome) {
+        (Some(true), of) => {
+            return refused(format!("is {} and surely not done: --outcome is enough", words::outcome(of)));
+        }
+        (Some(false), _) => return refused("was found to be carried out, and is not done again".to_owned()),
+        (None, _) => {}
+    }
     match ending.outcome {
         Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut if action.repeat_safe => Ok(()),
         Outcome::Unknown | Outcome::Unmatched | Outcome::TimedOut => refused(format!(
             "would carry out {} twice, which the tenant does not call repeat_safe",
             crate::report::inert::terminal(&action.name)
         )),
-        Outcome::Failed | Outcome::Rejected | Outcome::NotStarted => {
-            refused(format!("is {}: --outcome is enough", words::outcome(ending.outcome)))
-        }
         of => refused(format!("is {}, which is not done again", words::outcome(of))),
     }
 }

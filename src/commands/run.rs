@@ -6,7 +6,7 @@ use super::{inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
-use crate::engine::fact::{ItemId, Moment, StopReason};
+use crate::engine::fact::{Before, ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, DoneBefore, Engine};
 use crate::error::{ExitCode, Failure};
@@ -156,23 +156,25 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     drive(driver, &id, running, state).await
 }
 
-/// What will not be sent because of earlier runs, in one line.
+/// What will not be sent because of other runs, in one line.
 pub fn tell_of_earlier(done_before: &[DoneBefore], running: &Running) {
-    let of = |done: bool| -> usize {
-        done_before.iter().filter(|before| before.became.is_done() == done).map(|before| before.items.len()).sum()
+    let of = |is: &dyn Fn(Before) -> bool| -> usize {
+        done_before.iter().filter(|before| is(before.became)).map(|before| before.items.len()).sum()
     };
-    let (done, doubtful) = (of(true), of(false));
-    if done + doubtful == 0 {
-        return;
+    let done = of(&Before::is_done);
+    let planned = of(&|became| became == Before::Planned);
+    let doubtful = of(&|_| true) - done - planned;
+    let parts = [
+        (done, "done by earlier runs"),
+        (doubtful, "perhaps done by earlier runs (`quell show --needs-me`)"),
+        (planned, "left to a run that is going on"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if !parts.is_empty() {
+        let words = format!("skipped: {}", parts.join(", "));
+        let fields = json!({"done": done, "may_have_been_done": doubtful, "left_to_others": planned});
+        announce(running, "skipped", &words, fields);
     }
-    let words = match doubtful {
-        0 => format!("{done} items were done by earlier runs and are skipped"),
-        _ => format!(
-            "{done} items were done by earlier runs and are skipped; so are {doubtful} that may have been done: \
-             `quell show --needs-me`"
-        ),
-    };
-    announce(running, "skipped", &words, json!({"done": done, "may_have_been_done": doubtful}));
 }
 
 /// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.

@@ -10,6 +10,9 @@ use crate::run::RunMeta;
 use std::io::{self, Write};
 use std::path::Path;
 
+/// The longest line about one item, in characters.
+const LINE_CHARS_MAX: usize = 400;
+
 /// A run, its items and what became of them.
 pub struct Standing {
     reader: RunReader,
@@ -111,7 +114,7 @@ impl Standing {
                     batch.unwrap_or_default(),
                     id.unwrap_or_default()
                 );
-                lines.push(report::inert::terminal(&line).into_owned());
+                lines.push(report::inert::shorten(&report::inert::terminal(&line), LINE_CHARS_MAX).into_owned());
             }
             Ok(())
         })?;

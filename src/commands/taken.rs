@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::journal::{Journal, Resumed, RunReader, StoreError};
 use crate::plan::PlanHeader;
 use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
+use crate::tenant::{Action, Tenant};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -28,13 +29,32 @@ pub struct Taken {
     pub spent: Vec<Moment>,
 }
 
+/// What the process will do with the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sends {
+    /// It may act.
+    Acts,
+    /// It only polls, or writes findings down.
+    Nothing,
+}
+
 impl Taken {
-    /// Takes up a run of this tenant by its whole name, once no other run of its playbook goes on. Nobody else can begin
-    /// until [`Taken::done_before`] or [`Taken::sends_nothing`] has said what this process will not send.
-    pub async fn up(state: &Path, tenant: &str, id: &str, taking: &Taking, running: &Running) -> Result<Self, Failure> {
+    /// Takes up a run of this tenant by its whole name; to act, once no other run of its playbook goes on. Nobody else can
+    /// begin then until [`Taken::done_before`] has said what this process will not send.
+    pub async fn up(
+        state: &Path,
+        tenant: &str,
+        id: &str,
+        taking: &Taking,
+        running: &Running,
+        sends: Sends,
+    ) -> Result<Self, Failure> {
         let preview = RunReader::of_tenant(state, tenant, id)?;
         same_tenant(preview.header(), taking)?;
-        let playbook = overlap::take_playbook(state, preview.header(), Some(id), running).await?;
+        let playbook = match sends {
+            Sends::Acts => Some(overlap::take_playbook(state, preview.header(), Some(id), running).await?),
+            Sends::Nothing => None,
+        };
         let journal = Journal::open(state, tenant)?;
         let spent = spent_before(wall_clock(), &preview, &journal)?;
         drop(preview);
@@ -43,7 +63,10 @@ impl Taken {
             return Err(StoreError::OtherHost { run: id.to_owned(), host }.into());
         }
         let mut resumed = journal.resume(id)?;
-        resumed.run.keep(playbook, id)?;
+        match playbook {
+            Some(playbook) => resumed.run.keep(playbook, id)?,
+            None => resumed.run.sends_nothing(),
+        }
         if running.priority {
             resumed.run.go_first();
         }
@@ -60,11 +83,6 @@ impl Taken {
         let done_before = self.resumed.run.done_before(pending, wall_clock(), window, &permitted)?;
         self.resumed.run.open_gate();
         Ok(done_before)
-    }
-
-    /// For a process that sends nothing: others may begin.
-    pub fn sends_nothing(&mut self) {
-        self.resumed.run.open_gate();
     }
 
     /// Why the journal is taken over, when another machine wrote it last.
@@ -94,6 +112,24 @@ pub fn same_tenant(header: &PlanHeader, taking: &Taking) -> Result<(), Failure> 
                 file.display(),
                 show(now),
                 show(then)
+            )));
+        }
+    }
+    same_actions(header, &tenant, file)
+}
+
+/// What an action does, and whether it may be repeated, must still be what it was.
+fn same_actions(header: &PlanHeader, tenant: &Tenant, file: &Path) -> Result<(), Failure> {
+    for step in &header.steps {
+        let planned = &step.action;
+        let now = tenant.actions.iter().find(|action| action.name == planned.name);
+        let told = |action: &Action| (action.id, action.request_type, action.repeat_safe, action.fill.clone());
+        if now.map(told) != Some(told(planned)) {
+            return Err(Failure::Held(format!(
+                "{}: the action {} is not what the run was planned with; nothing was sent\n\
+                 help: leave --tenant out to go on as planned, or begin a new run",
+                file.display(),
+                crate::report::inert::terminal(&planned.name)
             )));
         }
     }

@@ -27,6 +27,10 @@ pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
         Some(run) => tell_of(&Standing::read(state, Some(run))?, &mut out)?,
         None => {
             for (tenant, id) in runs_with(state, &DOUBTFUL)? {
+                if let Some(holder) = journal::holder_of_run(state, &tenant, &id)? {
+                    tell(&format!("{holder} is working on it; what will need you is known when it ends"));
+                    continue;
+                }
                 tell_of(&Standing::of_tenant(state, &tenant, &id)?, &mut out)?;
             }
         }

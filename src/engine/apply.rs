@@ -60,8 +60,12 @@ impl Engine {
             }
             What::Resolved { items, .. } => {
                 for item in items {
-                    if self.unclear.remove(item).is_none_or(|unclear| unclear.outcome == Settled::StillQueued) {
-                        return Err(Illegal(format!("item {} was resolved and is not unclear", item.0)));
+                    match self.unclear.remove(item) {
+                        Some(unclear) if unclear.outcome != Settled::StillQueued => {
+                            self.resolved.insert(*item, unclear);
+                        }
+                        None if self.resolved.contains_key(item) => {}
+                        _ => return Err(Illegal(format!("item {} was resolved and is not unclear", item.0))),
                     }
                 }
                 Ok(())

@@ -77,6 +77,8 @@ struct Group {
     first: u32,
     len: u32,
     unsettled: u32,
+    /// How many of its items wait for the steps before.
+    waiting: u32,
     failed: bool,
     /// Whether all steps before have succeeded.
     open: bool,
@@ -105,11 +107,12 @@ impl Items {
                 Some(group) if group.target == *target && group.step == *step => {
                     group.len += 1;
                     group.unsettled += 1;
+                    group.waiting += 1;
                 }
                 _ => {
                     let first = place as u32;
-                    let (len, unsettled, failed, open) = (1, 1, false, false);
-                    groups.push(Group { target: *target, step: *step, first, len, unsettled, failed, open });
+                    let (len, unsettled, waiting, failed, open) = (1, 1, 1, false, false);
+                    groups.push(Group { target: *target, step: *step, first, len, unsettled, waiting, failed, open });
                 }
             }
             items[item.0 as usize].group = (groups.len() - 1) as u32;
@@ -168,7 +171,9 @@ impl Items {
 
     /// Sets where an item stands.
     pub fn set(&mut self, item: ItemId, state: State) {
-        self.items[item.0 as usize].state = state;
+        let item = &mut self.items[item.0 as usize];
+        self.groups[item.group as usize].waiting -= u32::from(item.state == State::Waiting);
+        item.state = state;
     }
 
     /// Opens the first group of every target; returns the items that are ready, in plan order.
@@ -212,9 +217,9 @@ impl Items {
     /// of the target still wait.
     pub fn bars(&self, item: ItemId) -> Option<(u32, u16)> {
         let place = self.item(item).group as usize;
-        let waits = |place: usize| self.members(place).iter().any(|item| self.item(*item).state == State::Waiting);
         let group = &self.groups[place];
-        (group.failed && self.has_next(place) && waits(place + 1)).then_some((group.target, group.step))
+        let mut later = self.groups[place + 1..].iter().take_while(|later| later.target == group.target);
+        (group.failed && later.any(|later| later.waiting > 0)).then_some((group.target, group.step))
     }
 
     /// Whether an item of this step has not succeeded on this target.
@@ -246,7 +251,10 @@ impl Items {
     }
 
     fn members(&self, place: usize) -> &[ItemId] {
-        let group = &self.groups[place];
+        self.members_of(&self.groups[place])
+    }
+
+    fn members_of(&self, group: &Group) -> &[ItemId] {
         &self.order[group.first as usize..(group.first + group.len) as usize]
     }
 
@@ -310,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_bars_what_waits_behind_a_step_that_an_earlier_run_did() {
+        let mut items = items(&[(0, 0), (1, 0), (2, 0)]);
+        items.open_first();
+        items.settle(ItemId(1), true);
+        items.settle(ItemId(0), false);
+        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
+        assert_eq!(items.bar(0, 0), 1);
+        assert_eq!(items.bars(ItemId(0)), None, "said once");
+    }
+
+    #[test]
     fn a_failure_bars_the_later_steps_of_its_target_alone() {
         let mut items = items(&[(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]);
         items.open_first();
@@ -319,6 +338,17 @@ mod tests {
         assert_eq!(items.bars(ItemId(0)), None, "said once");
         assert_eq!(items.state(ItemId(2)), Some(State::Barred));
         assert_eq!(items.state(ItemId(4)), Some(State::Waiting));
+    }
+
+    #[test]
+    fn a_step_behind_one_that_an_earlier_run_did_is_barred_too() {
+        let mut items = items(&[(0, 0), (1, 0), (2, 0), (1, 1)]);
+        items.open_first();
+        assert!(items.settle(ItemId(1), true).is_empty());
+        assert!(items.settle(ItemId(0), false).is_empty());
+        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
+        assert_eq!(items.bar(0, 0), 1);
+        assert_eq!(items.bars(ItemId(0)), None, "said once");
     }
 
     #[test]

@@ -162,17 +162,16 @@ impl Limiter {
         let due = u16::try_from(due).unwrap_or(u16::MAX).min(self.room());
         let most = self.concurrency();
         let none = Wish { in_flight: self.in_flight, slots: self.in_flight, most, calls: 0, lacks: false };
-        if due == 0 || self.shut_until > now {
+        // What our own limits keep back is not lacking because of others.
+        if due == 0 || self.shut_until > now || self.windows_open(now).is_none_or(|at| at > now) {
             return none;
-        }
-        if self.windows_open(now).is_none_or(|at| at > now) {
-            return Wish { lacks: true, ..none };
         }
         let slots = self.in_flight + due;
         let unreserved = self.reserved == 0 && self.shares_window();
         let asks = unreserved && self.ask_from <= now && self.slots > self.in_flight;
         let calls = if asks { self.block(u32::from(due)) } else { 0 };
-        Wish { slots, calls, lacks: unreserved || self.slots <= self.in_flight, ..none }
+        let lacks = unreserved && self.ask_from <= now || self.slots <= self.in_flight;
+        Wish { slots, calls, lacks, ..none }
     }
 
     /// The reservation of so many calls; `None` when no window is shared. It has to be answered before the next one.

@@ -77,6 +77,9 @@ impl Lane {
         if !more {
             self.waiting.remove(&agent);
         }
+        while self.turns.front().is_some_and(|first| *first != agent && !self.waiting.contains_key(first)) {
+            self.turns.pop_front();
+        }
         match self.turns.front() {
             Some(first) if *first == agent => {
                 self.turns.pop_front();

@@ -52,6 +52,8 @@ pub struct Engine {
     pub(super) just_ended: Vec<ItemId>,
     /// Items that ended without anybody knowing for sure how, and that no person has resolved.
     pub(super) unclear: BTreeMap<ItemId, Unclear>,
+    /// Items that a person has resolved: a later finding may correct an earlier one.
+    pub(super) resolved: BTreeMap<ItemId, Unclear>,
     /// Ids of the actions of which no further act is sent until a person has looked.
     pub(super) held: BTreeSet<i64>,
     /// Items that a person permitted to be sent although an earlier run may have carried them out.
@@ -187,6 +189,7 @@ impl Engine {
             submitted: 0,
             just_ended: Vec::new(),
             unclear: BTreeMap::new(),
+            resolved: BTreeMap::new(),
             held: BTreeSet::new(),
             permitted: BTreeSet::new(),
             only_polls: false,

@@ -40,6 +40,11 @@ impl Engine {
         !self.held.is_empty() && self.action_of(step).is_ok_and(|action| self.held.contains(&action))
     }
 
+    /// Whether the acts of any action are held back.
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether there are items that would be sent if their action were not held back.
     pub(super) fn holds_ready_items(&self) -> bool {
         self.lanes.iter().any(|((step, _), lane)| !lane.is_empty() && self.is_held(*step))
@@ -56,6 +61,12 @@ impl Engine {
         self.unclear.iter().map(|(item, unclear)| (*item, unclear.outcome))
     }
 
+    /// Items that a person may resolve, or has resolved and may correct: unknown, unmatched or timed out.
+    pub fn resolvable(&self) -> impl Iterator<Item = (ItemId, Settled)> + '_ {
+        let all = self.unclear.iter().chain(&self.resolved);
+        all.map(|(item, unclear)| (*item, unclear.outcome)).filter(|(_, outcome)| *outcome != Settled::StillQueued)
+    }
+
     /// Items that a person permitted to be sent although an earlier run may have carried them out.
     pub fn permitted(&self) -> Vec<ItemId> {
         self.permitted.iter().copied().collect()
@@ -68,11 +79,11 @@ impl Engine {
             .filter(|item| matches!(self.items.state(*item), Some(State::Waiting | State::Ready)))
     }
 
-    /// The unclear item whose remediation this detail is, proven by the tag of the item's own batch, its agent, and its
+    /// The item to resolve, or to correct, whose remediation this detail is, proven by the tag of the item's own batch, its agent, and its
     /// unique id where the action compares it: what a person may have copied from anywhere must prove itself.
     pub fn proven_by(&self, detail: &Detail) -> Option<(ItemId, Settled)> {
         let comments = detail.comments.as_deref().unwrap_or_default();
-        self.unclear().find(|(item, _)| {
+        self.resolvable().find(|(item, _)| {
             let (step, batch) = (self.items.step(*item), self.items.batch(*item).unwrap_or_default());
             let named = self.config.named(step, batch, detail);
             let whole = if self.config.steps[usize::from(step)].compares_unique_id {
@@ -98,11 +109,8 @@ impl Engine {
     /// is started, and what the finding released goes on with the next process.
     pub fn resolve(&mut self, now: Moment, finding: Resolution) -> Result<Vec<Fact>, Illegal> {
         let Resolution { items, finding, note, by, remediation, status } = finding;
-        if let Some(queued) = items
-            .iter()
-            .find(|item| self.unclear.get(item).is_none_or(|unclear| unclear.outcome == Settled::StillQueued))
-        {
-            return Err(Illegal(format!("item {} is not unknown, unmatched or timed out", queued.0)));
+        if let Some(other) = items.iter().find(|item| !self.resolvable().any(|(known, _)| known == **item)) {
+            return Err(Illegal(format!("item {} is not unknown, unmatched or timed out", other.0)));
         }
         self.now = self.now.max(now);
         let mut record = Vec::new();

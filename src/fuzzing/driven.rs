@@ -22,6 +22,9 @@ use std::time::Duration;
 /// Inputs that bytes may choose, and those that the calm end may take.
 const INPUTS_MAX: usize = 400;
 const CALM_INPUTS_MAX: usize = 20_000;
+/// Processes that work on one run, and those that come when it is over: each replays all facts.
+const PROCESSES_MAX: u32 = 20;
+const OVER_MAX: u32 = 2;
 const FINDINGS: [Finding; 4] = [Finding::CarriedOut, Finding::NotCarriedOut, Finding::Succeeded, Finding::Failed];
 
 /// A run that was driven to its end.
@@ -48,7 +51,7 @@ pub fn drive(data: &[u8]) -> Option<Driven> {
     let mut world = World::new(plan, choices);
     world.begin(Beginning::default());
     for _ in 0..INPUTS_MAX {
-        if world.choices.0.is_empty() {
+        if world.choices.0.is_empty() || world.processes > PROCESSES_MAX || world.over > OVER_MAX {
             break;
         }
         world.step();
@@ -113,6 +116,10 @@ struct World<'d> {
     plan: Plan,
     process: Process,
     processes: u32,
+    /// How often the run was found to be over.
+    over: u32,
+    /// Every eighth item from this one on never settles; from 8 on there is none.
+    stuck: usize,
     charges: Vec<(Moment, u32)>,
     facts: Vec<Fact>,
     then: Then,
@@ -125,11 +132,12 @@ struct World<'d> {
 }
 
 impl<'d> World<'d> {
-    fn new(plan: Plan, choices: Choices<'d>) -> Self {
+    fn new(plan: Plan, mut choices: Choices<'d>) -> Self {
+        let stuck = choices.below(16);
         let process = Process::new(ground::engine_of(&plan, Vec::new()), START);
         let (then, ids, said) = (Then::Finished, HashMap::new(), HashSet::new());
         let (charges, facts, in_flight, made) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { choices, plan, process, processes: 0, charges, facts, then, in_flight, made, ids, said }
+        Self { choices, plan, process, processes: 0, over: 0, stuck, charges, facts, then, in_flight, made, ids, said }
     }
 
     fn hear(&mut self, input: Input) {
@@ -217,6 +225,11 @@ impl<'d> World<'d> {
             self.replay();
         }
         let over = self.process.engine.is_over();
+        self.over += u32::from(over);
+        if over && self.choices.below(2) == 0 {
+            self.over = OVER_MAX + 1;
+            return;
+        }
         let pending: Vec<ItemId> = self.process.engine.pending().collect();
         let mut beginning = Beginning { only_polls: over || self.choices.below(5) == 0, ..Beginning::default() };
         if !over && self.choices.below(3) == 0 {

@@ -396,7 +396,9 @@ impl Replayed {
         self.latest = self.latest.max(fact.at);
         match self.unanswered.hear(&fact.what) {
             None => {}
-            Some(Change::Forget(items)) => self.acts.retain(|item, _| !items.contains(item)),
+            Some(Change::Forget(items)) => items.iter().for_each(|item| {
+                self.acts.remove(item);
+            }),
             Some(Change::Set(items, became)) => {
                 self.sent += 1;
                 let new = Left { became, at: fact.at, sent_at: self.latest, sent: self.sent };

@@ -9,9 +9,9 @@ use super::reader::RunReader;
 use super::schema::from_sqlite;
 use super::{SqliteRun, StoreError};
 use crate::engine::DoneBefore;
-use crate::engine::fact::{Before, ItemId, Moment};
+use crate::engine::fact::{Before, ItemId, Moment, Settled, What};
 use crate::plan::ActKey;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// Items that one [`DoneBefore`] names at most: it becomes one fact.
@@ -37,8 +37,9 @@ struct Past {
 impl SqliteRun {
     /// Which of the pending items another run of this tenant carried out, or may have: those that succeeded or were found
     /// carried out not longer than `window` before `now`, and without an end those of which nobody knows for sure. An
-    /// item whose inverse was carried out by a later act is free again. Of several acts the one sent last decides.
-    /// Items that are `permitted` are left out, and simulated runs have no past.
+    /// item whose inverse was carried out by a later act is free again. Of several acts that count the one sent last decides.
+    /// For items that are `permitted` no doubt counts, but what is surely done or on its way does. Simulated runs have no
+    /// past.
     ///
     /// What another run that is going on at this moment has in its plan is left to that one.
     ///
@@ -53,13 +54,16 @@ impl SqliteRun {
     ) -> Result<Vec<DoneBefore>, StoreError> {
         let Some(item_keys) = self.item_keys() else { return Ok(Vec::new()) };
         let permitted: BTreeSet<_> = permitted.iter().collect();
-        let mut pending: Vec<_> = pending.into_iter().filter(|item| !permitted.contains(item)).collect();
+        let mut pending: Vec<_> = pending.into_iter().collect();
         pending.sort_unstable();
         let asked = self.keys_of(item_keys, &pending)?;
         let mut wanted: Vec<ActKey> =
             asked.iter().flat_map(|keys| [Some(keys.does), keys.undone_by]).flatten().collect();
         wanted.sort_unstable();
         wanted.dedup();
+        // Before the index is read: a run that is not there any more has all its acts in what is read from here on, and
+        // nobody else can begin meanwhile.
+        let live = self.live_runs()?;
         let mut past = Past::default();
         let names = acts::prove(self.connection(), self.database(), |run, act| {
             let Ok(place) = wanted.binary_search(&act.key) else { return };
@@ -74,9 +78,13 @@ impl SqliteRun {
                 *last = (*last).max(this);
             }
         })?;
-        let planned = self.planned(&names, &wanted)?;
+        let planned = self.planned(&live, &names, &wanted)?;
         Ok(grouped(asked.iter().filter_map(|keys| {
             if let Some(found) = past.judge(keys, &wanted) {
+                let doubtful = matches!(found.became, Before::Unknown | Before::Unmatched | Before::TimedOut);
+                if doubtful && permitted.contains(&keys.item) {
+                    return None;
+                }
                 let name = names.get(&found.run).expect("a row of a run that is not there is damage");
                 return Some((name.clone(), found.became, keys.item));
             }
@@ -86,10 +94,15 @@ impl SqliteRun {
     }
 
     /// By the place of a key among those asked for: the run that is going on beside this one and has it in its plan.
-    fn planned(&self, names: &BTreeMap<i64, String>, wanted: &[ActKey]) -> Result<HashMap<usize, String>, StoreError> {
+    fn planned(
+        &self,
+        live: &[String],
+        names: &BTreeMap<i64, String>,
+        wanted: &[ActKey],
+    ) -> Result<HashMap<usize, String>, StoreError> {
         let mut planned = HashMap::new();
-        for run in self.live_runs()? {
-            let Some((key, name)) = names.iter().find(|(key, name)| **name == run && **key != self.key()) else {
+        for run in live {
+            let Some((key, name)) = names.iter().find(|(key, name)| *name == run && **key != self.key()) else {
                 continue;
             };
             let failed = |e| from_sqlite("read", self.database(), e);
@@ -97,10 +110,14 @@ impl SqliteRun {
             if reader.meta().simulated {
                 continue;
             }
+            reader.verify_plan()?;
+            let ended = items_not_to_come(&reader)?;
             let keys = ItemKeys::of_run(self.connection(), *key, &reader.header().steps).map_err(failed)?;
             let snapshot = self.connection().unchecked_transaction().map_err(failed)?;
             keys.for_each(&snapshot, self.database(), |keys| {
-                if let Ok(place) = wanted.binary_search(&keys.does) {
+                if let Ok(place) = wanted.binary_search(&keys.does)
+                    && !ended.contains(&keys.item)
+                {
                     planned.entry(place).or_insert_with(|| name.clone());
                 }
             })?;
@@ -119,6 +136,25 @@ impl SqliteRun {
         })?;
         Ok(asked)
     }
+}
+
+/// Items of a run that it will not send any more, by its facts so far: they failed, were refused, or were done before.
+fn items_not_to_come(reader: &RunReader) -> Result<HashSet<ItemId>, StoreError> {
+    let (mut ended, mut batches) = (HashSet::new(), HashMap::new());
+    reader.for_each_fact(|fact| {
+        match fact.what {
+            What::Submitting { batch, items, .. } => drop(batches.insert(batch, items)),
+            What::Rejected { batch, .. } => ended.extend(batches.remove(&batch).unwrap_or_default()),
+            What::Returned { batch, .. } | What::Accepted { batch, .. } | What::Unanswered { batch, .. } => {
+                batches.remove(&batch);
+            }
+            What::Settled { item, outcome: Settled::Failed, .. } => drop(ended.insert(item)),
+            What::DoneBefore { items, .. } => ended.extend(items),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(ended)
 }
 
 impl Past {

@@ -27,6 +27,7 @@ const HOLDER_CHARS_MAX: usize = 200;
 const STEM_CHARS_MAX: usize = 40;
 
 const RUN_PREFIX: &str = "run-";
+const ACTING_PREFIX: &str = "acts-";
 const ENDING: &str = ".lock";
 
 /// The lock of a playbook on a tenant: two runs of one playbook do not overlap.
@@ -60,19 +61,25 @@ pub(super) fn take_run(folder: &Path, run: &str) -> Result<Lock, StoreError> {
     Ok(lock)
 }
 
+/// The lock of a run that may still send something.
+pub(super) fn take_acting(folder: &Path, run: &str) -> Result<Lock, StoreError> {
+    let path = folder.join(format!("{ACTING_PREFIX}{run}{ENDING}"));
+    Lock::take_within(&path, &format!("is working on run {run}"), LOOK_MAX).map(Lock::passing)
+}
+
 /// Whether some process works on this run.
 pub(super) fn is_live(folder: &Path, run: &str) -> Result<bool, StoreError> {
     is_held(&folder.join(run_file(run)))
 }
 
-/// The runs that processes work on, by name.
+/// The runs that processes work on and may still send something of, by name.
 pub(super) fn live_runs(folder: &Path) -> Result<Vec<String>, StoreError> {
     let mut live = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| io_error("read", folder, e))? {
         let name = entry.map_err(|e| io_error("read", folder, e))?.file_name();
-        let run = name.to_str().and_then(|name| name.strip_prefix(RUN_PREFIX)?.strip_suffix(ENDING));
+        let run = name.to_str().and_then(|name| name.strip_prefix(ACTING_PREFIX)?.strip_suffix(ENDING));
         if let Some(run) = run
-            && is_live(folder, run)?
+            && is_held(&folder.join(&name))?
         {
             live.push(run.to_owned());
         }

@@ -11,13 +11,17 @@ use crate::plan::Plan;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// When the chosen append fails.
+/// How the chosen append fails. After each of them its owner is refused everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailAt {
     /// Nothing of it is durable: a full disk.
     Before,
     /// All of it is durable, and the caller does not learn so: a crash in between.
     After,
+    /// It is written and its sync fails: whoever takes the run over finds it, unless the power is cut before.
+    Sync,
+    /// Only this many of its facts are written. A transaction is whole or absent: whoever takes the run over finds none.
+    Short(usize),
 }
 
 /// One owner's hold on a run in memory. [`MemoryStore::take_over`] gives another one, and this one's appends then fail.
@@ -40,6 +44,25 @@ struct Shared {
     reserved: (u64, u32),
     appends: u64,
     fail: Option<(u64, FailAt)>,
+    /// What stands behind the last transaction that is whole and synced.
+    tail: Tail,
+}
+
+/// What the system holds of appends that failed.
+#[derive(Debug, Default)]
+struct Tail {
+    /// A whole transaction that was not synced.
+    unsynced: Option<Transaction>,
+    /// Facts of one that is not whole.
+    torn: Vec<(Moment, String)>,
+}
+
+/// What one append makes durable.
+#[derive(Debug, Clone)]
+struct Transaction {
+    facts: Vec<(Moment, String)>,
+    accepted: Vec<(BatchId, Vec<String>)>,
+    head: Head,
 }
 
 impl MemoryStore {
@@ -62,17 +85,27 @@ impl MemoryStore {
     pub fn with_bodies(bodies: Vec<ItemBody>) -> Self {
         let head = PlanHash::new("", "").finish();
         let (facts, accepted, spent) = (Vec::new(), HashMap::new(), Vec::new());
-        let shared =
-            Shared { owner: 0, bodies, facts, accepted, head, spent, reserved: (0, 0), appends: 0, fail: None };
+        let (appends, fail, tail) = (0, None, Tail::default());
+        let shared = Shared { owner: 0, bodies, facts, accepted, head, spent, reserved: (0, 0), appends, fail, tail };
         Self { owner: 0, ended: None, shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Takes the run over, as a resuming process does. It has all that was durable, and no failure pending.
+    /// Takes the run over, as a resuming process does. It has all whole transactions that the system holds, and no
+    /// failure pending.
     pub fn take_over(&self) -> Self {
         let mut shared = self.shared();
         shared.owner += 1;
         shared.fail = None;
+        let Tail { unsynced, torn } = std::mem::take(&mut shared.tail);
+        drop(torn);
+        unsynced.into_iter().for_each(|found| shared.keep(found));
         Self { owner: shared.owner, ended: None, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Takes the run over after the power was cut: what was not synced is gone.
+    pub fn take_over_after_power_cut(&self) -> Self {
+        self.shared().tail = Tail::default();
+        self.take_over()
     }
 
     /// Looks at the run without owning it: for a test that reads the facts while, or after, another one writes them.
@@ -125,6 +158,30 @@ impl MemoryStore {
     }
 }
 
+impl Shared {
+    fn keep(&mut self, made: Transaction) {
+        let Transaction { mut facts, accepted, head } = made;
+        self.facts.append(&mut facts);
+        self.accepted.extend(accepted);
+        self.head = head;
+    }
+}
+
+impl Transaction {
+    fn of(mut head: Head, facts: &[Fact]) -> Result<Self, StoreError> {
+        let (mut texts, mut accepted) = (Vec::with_capacity(facts.len()), Vec::new());
+        for fact in facts {
+            let body = serde_json::to_string(&fact.what).map_err(|e| injected(&e.to_string()))?;
+            head = head.then(fact.at, &body);
+            texts.push((fact.at, body));
+            if let What::Accepted { batch, ids } = &fact.what {
+                accepted.push((*batch, ids.clone()));
+            }
+        }
+        Ok(Self { facts: texts, accepted, head })
+    }
+}
+
 impl Store for MemoryStore {
     fn append(&mut self, expected: Head, facts: &[Fact]) -> Result<Head, StoreError> {
         self.guarded(|shared, owner| {
@@ -133,24 +190,27 @@ impl Store for MemoryStore {
             if owner != shared.owner || expected != shared.head {
                 return Err(StoreError::TakenOver("another process has written to it".to_owned()));
             }
-            if fail == Some(FailAt::Before) {
-                return Err(injected("the disk is full"));
-            }
-            let mut head = shared.head;
-            let mut texts = Vec::with_capacity(facts.len());
-            for fact in facts {
-                let body = serde_json::to_string(&fact.what).map_err(|e| injected(&e.to_string()))?;
-                head = head.then(fact.at, &body);
-                texts.push((fact.at, body));
-            }
-            shared.head = head;
-            shared.facts.append(&mut texts);
-            for fact in facts {
-                if let What::Accepted { batch, ids } = &fact.what {
-                    shared.accepted.insert(*batch, ids.clone());
+            let made = Transaction::of(shared.head, facts)?;
+            let head = made.head;
+            match fail {
+                None => {
+                    shared.keep(made);
+                    Ok(head)
+                }
+                Some(FailAt::Before) => Err(injected("the disk is full")),
+                Some(FailAt::After) => {
+                    shared.keep(made);
+                    Err(injected("the process was killed"))
+                }
+                Some(FailAt::Sync) => {
+                    shared.tail.unsynced = Some(made);
+                    Err(injected("syncing failed"))
+                }
+                Some(FailAt::Short(count)) => {
+                    shared.tail.torn = made.facts.into_iter().take(count).collect();
+                    Err(injected("writing ended early"))
                 }
             }
-            if fail == Some(FailAt::After) { Err(injected("the process was killed")) } else { Ok(head) }
         })
     }
 

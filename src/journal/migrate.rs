@@ -4,10 +4,11 @@
 //! transaction, so that there is never half of it, and adds only what follows from the facts. Readers need none of it.
 
 use super::acts::{self, Act, Became, Replayed, Tally};
+use super::head::{self, HeadFile};
 use super::keys::ItemKeys;
-use super::reader::RunReader;
+use super::reader::{self, RunReader};
 use super::schema::{self, from_sqlite};
-use super::{StoreError, head, list, proof};
+use super::{StoreError, list, proof};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::path::Path;
 
@@ -27,7 +28,13 @@ pub(super) fn to_present(connection: &mut Connection, path: &Path, folder: &Path
     for run in list::keys(&transaction).map_err(failed)? {
         let reader = RunReader::open_in(path, run)?;
         reader.verify_plan()?;
-        let marked = head::read(folder, &reader.meta().id)?;
+        let id = &reader.meta().id;
+        let mut marked = head::read(folder, id)?;
+        if marked.is_none() && reader::stored_head(&transaction, run).map_err(failed)? == reader.seed() {
+            // A crash right after a run began left no head file, then.
+            HeadFile::create(folder, id, reader.seed())?;
+            marked = Some(reader.seed());
+        }
         let replayed = proof::facts(&reader, folder, marked)?.acts;
         index(&transaction, run, &reader, &replayed).map_err(failed)?;
     }

@@ -103,17 +103,20 @@ impl Journal {
         }
         self.folder.announce(&meta.id)?;
         let lock = lock::take_run(&self.folder.path, &meta.id)?;
-        self.check_what_is_built_upon()?;
-        // Looked for first: what cannot be read must refuse the run, not leave it behind half begun.
-        let finished = self.finished_runs()?;
+        let acting = lock::take_acting(&self.folder.path, &meta.id)?;
+        let finished = self.check_what_is_built_upon()?;
         let failed = |e| from_sqlite("write", &self.path, e);
-        let (key, head) = store_plan(&mut self.connection, meta, plan).map_err(failed)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let (key, head) = store_plan(&transaction, meta, plan).map_err(failed)?;
+        // Before the run is there: one that is not finished and has no head file has lost it, and perhaps its facts. One
+        // that names no fact, of a run that never came to be, says nothing.
         let head_file = HeadFile::create(&self.folder.path, &meta.id, head)?;
+        transaction.commit().map_err(failed)?;
         // Finished runs need no head file once a newer run has one: that one shows when the database is replaced by an
         // older copy.
         finished.iter().try_for_each(|run| folder::remove(&head::path_of(&self.folder.path, run)))?;
         let acts = self.acts_of(key, meta, &plan.header, Unanswered::default())?;
-        SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)
+        SqliteRun::new(self.folder, (lock, acting), self.connection, head_file, key, head, acts)
     }
 
     /// Takes up a run by its whole name, unless another process works on it. Its plan and its whole chain of facts are proven first, and that the chain
@@ -127,6 +130,7 @@ impl Journal {
         // As it was written when it began: the head file's name depends on it, and the lock's.
         let id = &reader.meta().id;
         let lock = lock::take_run(&self.folder.path, id)?;
+        let acting = lock::take_acting(&self.folder.path, id)?;
         reader.verify_plan()?;
         let marked = head::read(&self.folder.path, id)?;
         let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
@@ -136,7 +140,7 @@ impl Journal {
         let (meta, header) = (reader.meta().clone(), reader.header().clone());
         drop(reader);
         let acts = self.acts_of(key, &meta, &header, acts.into_unanswered())?;
-        let run = SqliteRun::new(self.folder, lock, self.connection, head_file, key, head, acts)?;
+        let run = SqliteRun::new(self.folder, (lock, acting), self.connection, head_file, key, head, acts)?;
         Ok(Resumed { run, meta, header, head, other_host: (host != folder::this_host()).then_some(host) })
     }
 
@@ -158,11 +162,28 @@ impl Journal {
         &self.folder.path
     }
 
-    /// What no chain of facts covers: the structure of the database and the index of acts.
-    fn check_what_is_built_upon(&self) -> Result<(), StoreError> {
+    /// What no chain of facts covers: the structure of the database, the index of acts, and that every run that is not
+    /// finished has its head file. Returns the names of the finished ones.
+    fn check_what_is_built_upon(&self) -> Result<Vec<String>, StoreError> {
         schema::check_structure(&self.connection, &self.path)?;
         acts::prove(&self.connection, &self.path, |_, _| {})?;
-        self.check_head_files()
+        let mut finished_runs = Vec::new();
+        let keys = list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))?;
+        let newest = keys.last().copied();
+        for key in keys {
+            let (summary, finished) = list::summary(&self.connection, &self.path, key)?;
+            let id = summary.meta.id;
+            // The newest run keeps its own when it is finished: it shows an older copy of the database.
+            let has_head = head::read(&self.folder.path, &id)?.is_some();
+            if !has_head && (!finished || newest == Some(key)) {
+                return Err(proof::head_gone(&self.folder.path, &id));
+            }
+            // Who works on a finished run may add facts.
+            if finished && !lock::is_live(&self.folder.path, &id)? {
+                finished_runs.push(id);
+            }
+        }
+        Ok(finished_runs)
     }
 
     fn acts_of(
@@ -184,7 +205,10 @@ impl Journal {
         let Some(marked) = head::read(&self.folder.path, run)? else { return Ok(()) };
         let failed = |e| from_sqlite("read", &self.path, e);
         let Some(key) = list::key_of(&self.connection, run).map_err(failed)? else {
-            return Err(damage(&self.path, format!("run {run} is missing, but its head is there")));
+            return match marked.sequence {
+                0 => Ok(()),
+                _ => Err(damage(&self.path, format!("run {run} is missing, but its head is there"))),
+            };
         };
         let there = reader::stored_hash(&self.connection, key, marked.sequence).map_err(failed)?;
         if there == Some(marked.hash) {
@@ -194,37 +218,11 @@ impl Journal {
         Err(proof::not_reached(&self.path, run, head, marked))
     }
 
-    /// Whoever takes a head file away must not make a chain that was cut short look whole.
-    fn check_head_files(&self) -> Result<(), StoreError> {
-        let with_head = head::runs_with_head(&self.folder.path)?;
-        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
-            let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
-            // A crash right after a run began leaves no facts and no head file.
-            if summary.facts > 0 && !is_finished && !with_head.contains(&summary.meta.id) {
-                return Err(proof::head_gone(&self.folder.path, &summary.meta.id));
-            }
-        }
-        Ok(())
-    }
-
     /// The machine that wrote last to a run, when it is not this one.
     pub fn other_host(&self, id: &str) -> Result<Option<String>, StoreError> {
         let key = list::key_of(&self.connection, id).map_err(|e| from_sqlite("read", &self.path, e))?;
         let key = key.ok_or_else(|| StoreError::NoRun(format!("run {id:?}")))?;
         self.last_host(key).map(|host| Some(host).filter(|host| *host != folder::this_host()))
-    }
-
-    /// The names of the runs that ended with nothing left to do and that nobody works on: who does may add facts.
-    fn finished_runs(&self) -> Result<Vec<String>, StoreError> {
-        let mut finished = Vec::new();
-        for key in list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))? {
-            let (summary, is_finished) = list::summary(&self.connection, &self.path, key)?;
-            let id = summary.meta.id;
-            if is_finished && !lock::is_live(&self.folder.path, &id)? {
-                finished.push(id);
-            }
-        }
-        Ok(finished)
     }
 
     fn last_host(&self, key: i64) -> Result<String, StoreError> {
@@ -233,19 +231,18 @@ impl Journal {
     }
 }
 
-/// Stores everything of a plan in one transaction.
-fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusqlite::Result<(i64, Head)> {
+/// Stores everything of a plan.
+fn store_plan(transaction: &Transaction<'_>, meta: &RunMeta, plan: &Plan) -> rusqlite::Result<(i64, Head)> {
     let to_text = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
     let meta_text = serde_json::to_string(meta).map_err(to_text)?;
     let header_text = serde_json::to_string(&plan.header).map_err(to_text)?;
     let mut hash = PlanHash::new(&meta_text, &header_text);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let next = |sql| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
     let key = next("SELECT coalesce(max(run), 0) + 1 FROM runs")?;
     let first_event = next("SELECT coalesce(max(id), 0) + 1 FROM events")?;
-    store_events(&transaction, key, first_event, plan, &mut hash)?;
-    store_items(&transaction, key, plan, &mut hash)?;
-    store_rows_without_item(&transaction, key, plan, &mut hash)?;
+    store_events(transaction, key, first_event, plan, &mut hash)?;
+    store_items(transaction, key, plan, &mut hash)?;
+    store_rows_without_item(transaction, key, plan, &mut hash)?;
     let head = hash.finish();
     transaction.execute(
         "INSERT INTO runs(run, id, created, meta, header, first_event, events, items, rows_without_item, seed) \
@@ -266,7 +263,6 @@ fn store_plan(connection: &mut Connection, meta: &RunMeta, plan: &Plan) -> rusql
     let heads = "INSERT INTO heads(run, sequence, hash, host, acts, acts_sum, sent) VALUES(?1, 0, ?2, ?3, 0, ?4, 0)";
     let no_acts = Tally::default().sealed(key);
     transaction.execute(heads, params![key, head.hash, folder::this_host(), no_acts])?;
-    transaction.commit()?;
     Ok((key, head))
 }
 
@@ -337,7 +333,7 @@ fn stem_of(playbook: &str) -> String {
     if stem.is_empty() { "run".to_owned() } else { stem.to_owned() }
 }
 
-fn is_run_name(name: &str) -> bool {
+pub(super) fn is_run_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')

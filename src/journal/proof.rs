@@ -5,7 +5,7 @@
 use super::acts::Replayed;
 use super::reader::RunReader;
 use super::schema::damage;
-use super::{Head, StoreError, head};
+use super::{Head, StoreError, head as head_files};
 use crate::engine::fact::{Fact, What};
 use std::path::Path;
 
@@ -33,16 +33,10 @@ pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> 
     if let (Some(marked), false) = (marked, reached) {
         return Err(not_reached(reader.path(), id, head, marked));
     }
-    // A crash right after a run began leaves no facts and no head file. Otherwise only finished runs have none.
-    if marked.is_none() && head.sequence > 0 && !finished {
+    if marked.is_none() && !finished {
         return Err(head_gone(folder, id));
     }
     Ok(Proven { head, acts })
-}
-
-/// What to say when a run that is not finished has no head file.
-pub(super) fn head_gone(folder: &Path, run: &str) -> StoreError {
-    damage(&head::path_of(folder, run), format!("it is gone, but run {run} is not finished"))
 }
 
 /// What to say when the chain does not have the fact that the head file names.
@@ -56,4 +50,9 @@ pub(super) fn not_reached(path: &Path, run: &str, head: Head, marked: Head) -> S
             false => format!("fact {} of run {run}, which its head file names, is missing or changed", marked.sequence),
         },
     )
+}
+
+/// What to say when a run has no head file: only finished runs need none.
+pub(super) fn head_gone(folder: &Path, run: &str) -> StoreError {
+    damage(&head_files::path_of(folder, run), format!("it is gone, but run {run} is not finished"))
 }

@@ -10,6 +10,7 @@ use super::head;
 use super::history::counts;
 use super::keys::ItemKeys;
 use super::list;
+use super::lock;
 use super::reader::{self, RunReader};
 use super::schema::{self, from_sqlite};
 use super::verify;
@@ -42,6 +43,9 @@ pub enum Spared {
     /// It is the tenant's newest run.
     #[error("it is the newest run of its tenant")]
     Newest,
+    /// A process works on it.
+    #[error("a process works on it")]
+    Live,
     /// It has not ended, or left something to do.
     #[error("it did not end complete")]
     NotComplete,
@@ -118,6 +122,7 @@ struct Candidate {
     head: Head,
     last: Moment,
     complete: bool,
+    live: bool,
     unresolved: u64,
     deduplicates: u64,
     undoes: bool,
@@ -140,7 +145,18 @@ impl Whole {
             window = window.max(reader.header().dedupe_window);
             let (last, complete) = verify::ended(&reader)?;
             let (meta, head) = (verified.meta, verified.head);
-            runs.push(Candidate { key, meta, head, last, complete, unresolved: 0, deduplicates: 0, undoes: false });
+            let live = lock::is_live(journal.folder(), &meta.id)?;
+            runs.push(Candidate {
+                key,
+                meta,
+                head,
+                last,
+                complete,
+                live,
+                unresolved: 0,
+                deduplicates: 0,
+                undoes: false,
+            });
             readers.push(reader);
         }
         let mut acts: HashMap<i64, Vec<acts::Act>> = HashMap::new();
@@ -171,6 +187,7 @@ impl Whole {
         let newest = self.runs.iter().map(|run| run.key).max();
         match run {
             _ if newest == Some(run.key) => Some(Spared::Newest),
+            _ if run.live => Some(Spared::Live),
             _ if !run.complete => Some(Spared::NotComplete),
             _ if u128::from(now.0.saturating_sub(run.last.0)) <= older_than.as_millis() => Some(Spared::Recent),
             _ if run.unresolved > 0 => Some(Spared::Unresolved(run.unresolved)),
@@ -202,7 +219,7 @@ fn delete(connection: &mut Connection, run: &Candidate) -> rusqlite::Result<bool
         })?;
     let events = "DELETE FROM events WHERE run = ?1 AND id >= ?2 AND id < ?3";
     transaction.execute(events, params![run.key, first, first + count])?;
-    for table in ["facts", "items", "rows_without_item", "accepted", "acts", "heads", "runs"] {
+    for table in ["facts", "items", "rows_without_item", "accepted", "acts", "reserved", "heads", "runs"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run.key])?;
     }
     transaction.commit()?;

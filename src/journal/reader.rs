@@ -81,7 +81,7 @@ impl RunReader {
             })
             .map_err(|e| from_sqlite("read", path, e))?;
         let meta: RunMeta = parse(path, "a run's name", &stored.meta_text)?;
-        if meta.id != id {
+        if meta.id != id || !super::open::is_run_name(&id) {
             return Err(damage(path, format!("run {} is listed as {id}", meta.id)));
         }
         let header = parse(path, "a plan's header", &stored.header_text)?;

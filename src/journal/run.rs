@@ -44,6 +44,8 @@ pub struct SqliteRun {
     slots: Slots,
     playbook: Option<PlaybookLock>,
     _lock: Lock,
+    /// Held while this process may still send something.
+    acting: Option<Lock>,
     /// Nobody else begins or is taken up before it is known what this run will not send.
     gate: Option<TenantFolder>,
 }
@@ -53,7 +55,7 @@ impl SqliteRun {
     /// [`SqliteRun::open_gate`].
     pub(super) fn new(
         folder: TenantFolder,
-        lock: Lock,
+        (lock, acting): (Lock, Lock),
         mut connection: Connection,
         head_file: HeadFile,
         key: i64,
@@ -78,6 +80,7 @@ impl SqliteRun {
             slots: Slots::new(&folder.path),
             playbook: None,
             _lock: lock,
+            acting: Some(acting),
             gate: Some(folder),
         })
     }
@@ -95,7 +98,13 @@ impl SqliteRun {
         self.gate = None;
     }
 
-    /// The runs of the tenant that other processes work on at this moment.
+    /// This process sends nothing of the run: what is in its plan is nobody's any more, and others may begin.
+    pub fn sends_nothing(&mut self) {
+        self.acting = None;
+        self.gate = None;
+    }
+
+    /// The runs of the tenant of which processes may still send something at this moment, this one among them.
     pub(super) fn live_runs(&self) -> Result<Vec<String>, StoreError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         lock::live_runs(folder)

@@ -8,6 +8,7 @@ use super::folder;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, ffi};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The schema that this quell writes.
@@ -212,21 +213,18 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<Option<u32
 /// Proves that tables and views are those of its version, to the letter: a changed word in them could change what a row
 /// means. What others added to it is their own.
 pub(super) fn check_texts(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
-    let texts = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
-        let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
-        let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
-        connection.prepare(sql)?.query_map([], read)?.collect()
-    };
-    let released = || {
-        let memory = Connection::open_in_memory()?;
-        memory.execute_batch(TABLES_1)?;
-        if version > 1 {
-            memory.execute_batch(TABLES_2)?;
-        }
-        texts(&memory)
-    };
+    // Making it takes longer than all else that opening does, and it is always the same.
+    static RELEASED: [OnceLock<Texts>; SCHEMA as usize] = [const { OnceLock::new() }; SCHEMA as usize];
     let failed = |e| from_sqlite("read", path, e);
-    let (found, released) = (texts(connection).map_err(failed)?, released().map_err(failed)?);
+    let place = &RELEASED[version as usize - 1];
+    let released = match place.get() {
+        Some(released) => released,
+        None => place.get_or_init({
+            let released = released_texts(version).map_err(failed)?;
+            || released
+        }),
+    };
+    let found = texts(connection).map_err(failed)?;
     match released.iter().find(|text| !found.contains(text)) {
         None => Ok(()),
         Some([_, name, ..]) => {
@@ -234,6 +232,24 @@ pub(super) fn check_texts(connection: &Connection, path: &Path, version: u32) ->
             Err(damage(path, format!("{name} is not as schema {version} has it")))
         }
     }
+}
+
+/// Of each table, index and view: its kind, its name, its table, how it was made.
+type Texts = Vec<[Option<String>; 4]>;
+
+fn texts(connection: &Connection) -> rusqlite::Result<Texts> {
+    let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+    let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+    connection.prepare(sql)?.query_map([], read)?.collect()
+}
+
+fn released_texts(version: u32) -> rusqlite::Result<Texts> {
+    let memory = Connection::open_in_memory()?;
+    memory.execute_batch(TABLES_1)?;
+    if version > 1 {
+        memory.execute_batch(TABLES_2)?;
+    }
+    texts(&memory)
 }
 
 /// What version 2 has and version 1 has not, without its rows.

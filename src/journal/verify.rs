@@ -50,12 +50,13 @@ pub(super) fn of_reader(reader: &RunReader) -> Result<Verified, StoreError> {
     // Before the snapshot: the head file is written after the facts, and must not be ahead of what is read of them.
     let marked = head::read(folder, &reader.meta().id)?;
     let snapshot = connection.unchecked_transaction().map_err(|e| from_sqlite("read", path, e))?;
+    // The snapshot begins with the first look.
+    let version = schema::version(connection, path)?.ok_or_else(|| damage(path, "it is empty"))?;
     if marked.is_none() && head::read(folder, &reader.meta().id)?.is_some() {
         // The run has just begun, or was just taken up again.
         drop(snapshot);
         return of_reader(reader);
     }
-    let version = schema::version(connection, path)?.ok_or_else(|| damage(path, "it is empty"))?;
     schema::check_texts(connection, path, version)?;
     schema::check_structure(connection, path)?;
     reader.verify_plan()?;

@@ -33,7 +33,7 @@ pub fn inverse_key(step: &PlannedStep, sent: Sent<'_>) -> Option<ActKey> {
     step.inverse_id.map(|id| key(&step.action, id, sent))
 }
 
-fn key(action: &Action, id: i64, sent: Sent<'_>) -> ActKey {
+pub(super) fn key(action: &Action, id: i64, sent: Sent<'_>) -> ActKey {
     let id = id.to_le_bytes();
     let [agent, event, unique] = filled(action, &sent);
     if sent.event_type == EventType::Agent {

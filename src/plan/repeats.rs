@@ -1,25 +1,31 @@
-//! The same event twice. What counts is what would be sent: agent, event id, type, process id, unique id, each after the
-//! action's `fill`, and the step. Other columns may differ: the first row that a step selects stands for the event.
+//! The same deed twice. What counts is what would be sent, as in [`super::act_key`]: for a host its agent alone, else the
+//! whole event after the action's `fill`. Other columns may differ: the first row that is selected stands for it.
 //!
 //! Events are compared by 128 bits of SHA-256, so that a million rows need 24 MB and no copies of their texts.
 
-use super::act_key::{filled, fingerprint};
+use super::act_key::{self, filled, fingerprint};
 use super::select::{Chosen, ReadyStep};
 use crate::events::Event;
 
-/// Repeats among what was chosen: indices into it, ascending, each with the index of the event that stands for it.
+/// Repeats among what was chosen: indices into it, ascending, each with the index of the event that stands for it. Steps
+/// with the same action repeat each other too, unless another step undoes it.
 pub(super) fn find(chosen: &[Chosen], steps: &[ReadyStep], events: &[Event]) -> Vec<(u32, u32)> {
+    let is_undone: Vec<bool> = steps
+        .iter()
+        .map(|step| steps.iter().any(|other| step.action.inverse.as_ref() == Some(&other.action.name)))
+        .collect();
     let entries = entries(chosen, |one| {
-        let event = &events[one.event as usize];
-        let [agent, id, unique] = filled(&steps[usize::from(one.step)].action, &event.sent());
-        let pid = event.pid.to_le_bytes();
-        fingerprint(&[agent.as_bytes(), id.as_bytes(), unique.as_bytes(), event.event_type.as_str().as_bytes(), &pid])
+        let action = &steps[usize::from(one.step)].action;
+        act_key::key(action, action.id, events[one.event as usize].sent())
     });
     let mut repeats: Vec<(u32, u32)> = Vec::new();
-    for same in entries.chunk_by(|one, other| one.event == other.event && one.step == other.step) {
-        // Entries are sorted by index within the step: the first is the earliest row.
-        let original = chosen[same[0].index as usize].event;
-        repeats.extend(same[1..].iter().map(|entry| (entry.index, original)));
+    let same = |one: &Entry, other: &Entry| {
+        one.event == other.event && (one.step == other.step || !is_undone[usize::from(one.step)])
+    };
+    for same in entries.chunk_by(same) {
+        let first = same.iter().map(|entry| entry.index).min().unwrap_or(0);
+        let original = chosen[first as usize].event;
+        repeats.extend(same.iter().filter(|entry| entry.index != first).map(|entry| (entry.index, original)));
     }
     repeats.sort_unstable();
     repeats

@@ -52,9 +52,11 @@ impl Ending {
         self.done_before || self.judged() == Outcome::Succeeded
     }
 
-    /// Its outcome for the sum of the run: what a person found counts where one did.
+    /// Its outcome for the sum of the run: what a person found counts where one did, and what was skipped because an
+    /// earlier run only may have done it counts as not started.
     pub(super) fn judged(&self) -> Outcome {
         match self.resolution.as_ref().map(|resolution| resolution.finding) {
+            None if self.outcome == Outcome::Skipped && !self.done_before => Outcome::NotStarted,
             None => self.outcome,
             Some(Finding::CarriedOut | Finding::Succeeded) => Outcome::Succeeded,
             Some(Finding::NotCarriedOut | Finding::Failed) => Outcome::Failed,

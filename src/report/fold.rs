@@ -55,6 +55,8 @@ pub enum Oddity {
     NeverSent(u32),
     #[error("says that item {0}, which was sent, was done before")]
     SentAndDoneBefore(u32),
+    #[error("settles item {0} after a person has resolved it")]
+    SettledAfterFinding(u32),
     #[error("resolves item {0}, which is neither unknown nor unmatched nor timed out")]
     NotUnclear(u32),
 }
@@ -249,6 +251,9 @@ impl State {
             }
         }
         let item = self.item(id)?;
+        if item.resolution.is_some() {
+            return Err(Oddity::SettledAfterFinding(id.0));
+        }
         match item.life {
             Life::Pending | Life::Returned(_) | Life::DoneBefore(_) => return Err(Oddity::NeverSent(id.0)),
             Life::Sent | Life::Accepted | Life::Settled(Settled::StillQueued | Settled::TimedOut) => {}

@@ -1,6 +1,7 @@
 //! One run by hand in which everything happens, in every format.
 
 mod fixture;
+mod agree;
 mod files;
 
 pub(super) use fixture::{Fixture, header};

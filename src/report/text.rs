@@ -162,6 +162,13 @@ fn counts(picked: &Picked<'_>, paint: Paint, out: &mut dyn Write) -> Result<(), 
     for (outcome, n) in summary.totals.outcomes.iter().filter(|&(_, n)| n > 0) {
         writeln!(out, "  {n:7} {}", paint.tone(words::tone(outcome), words::outcome(outcome)))?;
     }
+    if summary.totals.resolved > 0 {
+        writeln!(
+            out,
+            "  {:7} of these resolved by a person: the verdict counts what was found",
+            summary.totals.resolved
+        )?;
+    }
     if summary.rows_without_item.all() > 0 {
         let without = summary.rows_without_item;
         writeln!(out, "{} without item: {}", count(without.all(), "row"), by_reason(without))?;
@@ -230,8 +237,8 @@ fn alike<'a, 'v>(views: &'a [ItemView<'v, ()>]) -> Vec<Vec<&'a ItemView<'v, ()>>
 fn place(item: &ItemView<'_, ()>) -> String {
     let step = if item.step == item.action { item.step.to_owned() } else { format!("{} ({})", item.step, item.action) };
     let all = format!(
-        "row {} ({}:{}), step {step}, agent {}, event {}",
-        item.row, item.file, item.line, item.agent_id, item.event_id
+        "item {}: row {} ({}:{}), step {step}, agent {}, event {}",
+        item.item, item.row, item.file, item.line, item.agent_id, item.event_id
     );
     inert::terminal(&all).into_owned()
 }

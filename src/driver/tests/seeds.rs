@@ -32,7 +32,7 @@ const SEEDS: u64 = 20_000;
 /// From so many on every kind of fault must have been seen.
 const SEEDS_ENOUGH: u64 = 3_000;
 /// One seed in so many runs twice, to the same bytes.
-const TWICE: u64 = 25;
+const TWICE: u64 = 50;
 /// So many failing seeds are told.
 const TOLD: usize = 10;
 

@@ -55,6 +55,16 @@ fn a_step_in_the_middle_that_was_done_before_is_passed_over_in_its_turn() {
     assert_eq!((progress.skipped, progress.succeeded, progress.posts), (1, 2, 2));
 }
 
+/// Once it waited for ever: only the step right behind the failed one was looked at.
+#[test]
+fn a_failure_before_a_step_that_was_done_before_bars_what_is_behind_it_and_the_run_ends() {
+    let items = [(0, 0), (1, 0), (2, 0)];
+    let mut world = World::new(header(3, 2), &items, Model { status: Box::new(|_, _| "failed"), ..Model::default() });
+    let progress = go(&mut world, beginning(&[(&[1], Before::Succeeded)]));
+    assert_eq!((progress.skipped, progress.failed, progress.barred), (1, 1, 1));
+    assert_eq!(world.last(), &What::Ended { complete: true });
+}
+
 /// Between a crash and the resume, another run may have done what is pending here.
 #[test]
 fn what_another_run_did_meanwhile_is_skipped_by_a_resume() {

@@ -45,7 +45,12 @@ impl World<'_> {
         let Some(item) = self.ids[&of.batch][usize::from(of.index)] else {
             return PollReply::NotFound { status: 404 };
         };
-        let (words, kind) = if well { (0, 0) } else { (self.choices.below(6), self.choices.below(14)) };
+        let stuck = item.0 as usize % 8 == self.stuck;
+        let (words, kind) = match (well, stuck) {
+            (true, true) => (3 + item.0 as usize % 2, 0),
+            (true, false) => (0, 0),
+            (false, _) => (self.choices.below(6), self.choices.below(14)),
+        };
         let word = [Some("Success "), Some("success"), Some("failed"), Some("queued"), Some("odd"), None][words];
         let (mut detail, mut of_items) = (self.detail(item, of, word), vec![item]);
         match kind {

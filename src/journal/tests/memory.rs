@@ -23,16 +23,34 @@ fn both_stores_build_the_same_chain_and_give_the_same_answers() {
 
 #[test]
 fn it_fails_where_it_is_told_to_and_goes_on_from_what_was_durable() {
-    for (when, durable) in [(FailAt::Before, 1), (FailAt::After, 2)] {
-        let mut store = MemoryStore::with_bodies(Vec::new());
-        store.fail_at(2, when);
-        let head = store.append(store.head(), &[at(0, What::Started)]).unwrap();
-        let failed = store.append(head, &[at(1, What::Resumed { by: None, only_polls: false })]);
-        assert!(matches!(failed, Err(StoreError::Io { .. })));
-        assert!(matches!(store.append(store.head(), &[]), Err(StoreError::TakenOver(_))));
-        let mut next = store.take_over();
-        assert_eq!((next.facts().unwrap().len(), next.appends()), (durable, 2));
-        next.append(next.head(), &[at(2, What::Resumed { by: None, only_polls: false })]).unwrap();
+    for (when, after_kill, after_power_cut) in [
+        (FailAt::Before, 1, 1),
+        (FailAt::After, 3, 3),
+        (FailAt::Sync, 3, 1),
+        (FailAt::Short(0), 1, 1),
+        (FailAt::Short(1), 1, 1),
+        (FailAt::Short(2), 1, 1),
+    ] {
+        for (cut, durable) in [(false, after_kill), (true, after_power_cut)] {
+            let mut store = MemoryStore::with_bodies(Vec::new());
+            store.fail_at(2, when);
+            let head = store.append(store.head(), &[at(0, What::Started)]).unwrap();
+            let resumed = || at(1, What::Resumed { by: None, only_polls: false });
+            let failed = store.append(head, &[resumed(), at(1, accepted(1, 2))]);
+            assert!(matches!(failed, Err(StoreError::Io { .. })), "{when:?}");
+            // The first error is final, whatever it was.
+            assert!(matches!(store.append(store.head(), &[]), Err(StoreError::TakenOver(_))), "{when:?}");
+            assert!(matches!(store.bodies(&[]), Err(StoreError::TakenOver(_))), "{when:?}");
+            let mut next = if cut { store.take_over_after_power_cut() } else { store.take_over() };
+            let found = (next.facts().unwrap().len(), next.appends());
+            assert_eq!(found, (durable, 2), "{when:?}");
+            let id = next.remediation_id(RemediationRef { batch: BatchId(1), index: 1 });
+            assert_eq!(id.is_ok(), durable > 1, "{when:?}");
+            let mut next = next.take_over();
+            next.append(next.head(), &[resumed()]).unwrap();
+            assert_eq!(next.facts().unwrap().len(), durable + 1, "{when:?}: what was synced stays");
+            assert_eq!(next.take_over_after_power_cut().facts().unwrap().len(), durable + 1, "{when:?}");
+        }
     }
 }
 

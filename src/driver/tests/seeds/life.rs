@@ -280,7 +280,7 @@ impl Life {
         let log = &state.runs.0[run];
         let now = self.wall().max(log.facts.iter().map(|fact| fact.at).max().unwrap_or_default());
         let spent = state.budget.spent(now);
-        let mut engine = Engine::new(&log.name, &self.world.header, self.world.shapes(), spent);
+        let mut engine = Engine::new(&log.name, &self.world.header, self.world.shapes.iter().copied(), spent);
         log.facts.iter().for_each(|fact| engine.apply(fact).expect("facts replay"));
         engine
     }

@@ -17,6 +17,8 @@ pub(super) struct World {
     pub(super) events: Vec<ItemBody>,
     /// By item: index of its event, step, target.
     pub(super) items: Vec<(usize, u16, u32)>,
+    /// The items as the engine wants them; made once, for hashing is what costs most.
+    pub(super) shapes: Vec<ItemShape>,
     /// Faults of calls, each with how often in 100 it occurs.
     pub(super) faults: Vec<(Kind, u32)>,
     /// What every detail of this API names of its item.
@@ -131,6 +133,7 @@ impl World {
         Self {
             faults: faults(chance, names),
             header: header(chance, steps),
+            shapes: shapes(&events, &items),
             events,
             items,
             names,
@@ -153,13 +156,6 @@ impl World {
 
     pub(super) fn bodies(&self) -> Vec<ItemBody> {
         self.items.iter().map(|(event, ..)| self.events[*event].clone()).collect()
-    }
-
-    pub(super) fn shapes(&self) -> impl Iterator<Item = ItemShape> + '_ {
-        self.items.iter().map(|(event, step, target)| {
-            let event = &self.events[*event];
-            ItemShape::new(*step, *target, event.event_type, &event.agent_id, &event.unique_id)
-        })
     }
 
     /// The unique id that an act of this item sends.
@@ -258,6 +254,14 @@ fn items(chance: &mut Rng, steps: &[PlannedStep], events: &[ItemBody]) -> Vec<(u
         }
     }
     items
+}
+
+fn shapes(events: &[ItemBody], items: &[(usize, u16, u32)]) -> Vec<ItemShape> {
+    let shape = |(event, step, target): &(usize, u16, u32)| {
+        let event = &events[*event];
+        ItemShape::new(*step, *target, event.event_type, &event.agent_id, &event.unique_id)
+    };
+    items.iter().map(shape).collect()
 }
 
 fn header(chance: &mut Rng, steps: Vec<PlannedStep>) -> PlanHeader {
