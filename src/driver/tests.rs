@@ -250,7 +250,12 @@ async fn a_word_that_no_tenant_file_lists_times_out() {
 struct PollsDie(crate::api::Api);
 
 impl Caller for PollsDie {
-    async fn act(&self, action: &crate::tenant::Action, items: &[crate::engine::call::ItemBody], comment: &str) -> Reply {
+    async fn act(
+        &self,
+        action: &crate::tenant::Action,
+        items: &[crate::engine::call::ItemBody],
+        comment: &str,
+    ) -> Reply {
         self.0.act(action, items, comment).await
     }
 

@@ -119,10 +119,7 @@ fn no_act_is_decided_on_while_an_answer_that_forbids_it_is_there() {
     world.header.limits.concurrency = 2;
     world.engine = Engine::new("test-1", &world.header, world.shapes.iter().copied(), []);
     let calls = world.engine.turn(Moment(1), Input::Started(Box::default())).expect("it begins").calls;
-    let answers = [
-        ActReply::Accepted { ids: vec!["id-1".into()] },
-        ActReply::Unreadable { message: "502".into() },
-    ];
+    let answers = [ActReply::Accepted { ids: vec!["id-1".into()] }, ActReply::Unreadable { message: "502".into() }];
     let mut turn = Turn::default();
     for (call, body) in calls.iter().zip(answers) {
         let reply = Reply { token: 1, limits: LimitHeaders::default(), body: ReplyBody::Act(body) };

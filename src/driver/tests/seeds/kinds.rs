@@ -142,7 +142,8 @@ impl Seen {
 
     /// Kinds and outcomes that never were. No rule exists yet that forbids an item.
     pub(super) fn never(&self) -> Vec<String> {
-        let kinds = KINDS.iter().filter(|(kind, _)| self.kinds[*kind as usize] == 0).map(|(_, words)| (*words).to_owned());
+        let kinds =
+            KINDS.iter().filter(|(kind, _)| self.kinds[*kind as usize] == 0).map(|(_, words)| (*words).to_owned());
         let outcomes = OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Blocked);
         let outcomes = outcomes.filter(|outcome| self.outcomes[*outcome as usize] == 0);
         kinds.chain(outcomes.map(|outcome| format!("{outcome:?}"))).collect()

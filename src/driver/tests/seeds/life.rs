@@ -174,7 +174,8 @@ impl Life {
     /// Whether the last process left because an action is held back.
     fn held(&self, run: usize) -> bool {
         let state = self.model.state();
-        let last = |fact: &&crate::engine::fact::Fact| matches!(fact.what, What::Stopping { .. } | What::Resumed { .. });
+        let last =
+            |fact: &&crate::engine::fact::Fact| matches!(fact.what, What::Stopping { .. } | What::Resumed { .. });
         let last = state.runs.0[run].facts.iter().rev().find(last);
         last.is_some_and(|fact| fact.what == What::Stopping { why: StopReason::Held })
     }

@@ -102,7 +102,10 @@ impl Life {
                 let found_failed = ending.resolution.as_ref().is_some_and(|found| found.finding == Failed);
                 let free = ending.outcome == Outcome::Failed || found_failed;
                 if !free && !self.permitted.contains(&(two[1], item as u32)) {
-                    wrong.push(format!("item {item} is {:?} in run {} and was carried out by run {} too", ending.outcome, two[0], two[1]));
+                    wrong.push(format!(
+                        "item {item} is {:?} in run {} and was carried out by run {} too",
+                        ending.outcome, two[0], two[1]
+                    ));
                 }
             }
         }

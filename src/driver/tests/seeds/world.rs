@@ -3,8 +3,8 @@
 //! A seed has few kinds of faults at once, so that calm runs, single faults and storms all come about.
 
 use super::kinds::Kind;
-use crate::engine::items::ItemShape;
 use crate::engine::call::ItemBody;
+use crate::engine::items::ItemShape;
 use crate::plan::{OnUnknown, PlanHeader, PlannedStep, PlannedTenant};
 use crate::tenant::{Action, ApiVersion, Auth, EventType, FillField, Limits, Polling, Rate, Statuses};
 use fastrand::Rng;
@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) headers: Headers,
     /// Whether ids hold their agent, as real ones do.
     pub(super) plain_ids: bool,
-    /// Milliseconds.
+    /// Milliseconds there, and as many back: less than any time limit of the client.
     pub(super) latency_max: u64,
     pub(super) settle_max: u64,
     pub(super) fails_percent: u32,
@@ -116,7 +116,8 @@ impl World {
         let fill = steps.iter().any(|step| !step.action.fill.is_empty());
         let events = events(chance, fill);
         let items = items(chance, &steps, &events);
-        let names = *pick(chance, &[Names::Both, Names::Both, Names::Both, Names::Agent, Names::Unique, Names::Nothing]);
+        let names =
+            *pick(chance, &[Names::Both, Names::Both, Names::Both, Names::Agent, Names::Unique, Names::Nothing]);
         let headers = match chance.u32(0..10) {
             0 => Headers::Window,
             1 => Headers::LittleRemains,
@@ -138,7 +139,7 @@ impl World {
             names,
             headers,
             plain_ids: chance.u32(0..4) > 0,
-            latency_max: *pick(chance, &[1, 50, 400, 3_000]),
+            latency_max: *pick(chance, &[1, 50, 400, 1_900]),
             settle_max,
             fails_percent: *pick(chance, &[0, 0, 10, 50]),
             outage,
