@@ -144,6 +144,23 @@ fn a_head_whose_run_is_not_in_the_database_is_told_to_readers_too() {
     assert_eq!(text(runs(state.path()), state.path()), missing);
 }
 
+/// The head that an act rests on was synced, so the next write goes to the other slot, and tearing that loses nothing.
+#[test]
+fn the_head_that_an_act_rests_on_is_left_alone_by_the_next_write() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "contain-0612-7f3", 1);
+    let mut rests_on = 0;
+    for facts in history() {
+        let head = run.append(run.head(), &facts).unwrap();
+        if facts.iter().any(|fact| matches!(fact.what, What::Submitting { .. })) {
+            rests_on = head.sequence;
+        }
+        let heads = String::from_utf8(fs::read(head_file(state.path())).unwrap()).unwrap();
+        assert!(heads.contains(&format!("sequence {rests_on}\n")), "{heads}");
+    }
+    assert!(run.head().sequence > rests_on && rests_on > 0);
+}
+
 #[test]
 fn a_database_that_is_gone_empty_or_older_is_refused_for_new_runs_too() {
     let state = tempfile::tempdir().unwrap();
