@@ -138,8 +138,7 @@ fn a_head_whose_run_is_not_in_the_database_is_told_to_readers_too() {
     let state = written(&history());
     let other = head_file(state.path()).with_file_name("gone-0612-001.head");
     fs::copy(head_file(state.path()), other).unwrap();
-    let missing =
-        "the journal STATE/prod-eu/journal.sqlite is damaged: run gone-0612-001 is missing, but its head is there";
+    let missing = "the journal STATE/prod-eu/gone-0612-001.head is damaged: it holds no readable head of its run";
     assert_eq!(text(RunReader::open(state.path(), None), state.path()), missing);
     assert_eq!(text(runs(state.path()), state.path()), missing);
 }
