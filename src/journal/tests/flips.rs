@@ -307,10 +307,6 @@ fn files_of_different_moments_are_refused_or_reach_the_head() {
             Ok(resumed) => {
                 let head = there.expect("a run that is not finished has a head file");
                 assert!(resumed.head.sequence >= head.sequence, "{picks:?}");
-                println!(
-                    "{picks:?} goes on from fact {}, its head file names {}",
-                    resumed.head.sequence, head.sequence
-                );
                 let whole = facts_of(&resumed.run.reader().unwrap()).unwrap();
                 assert_eq!(whole.len() as u64, resumed.head.sequence, "{picks:?}");
                 drop(resumed);
