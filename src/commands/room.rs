@@ -52,7 +52,8 @@ pub(super) fn fitted(header: &PlanHeader) -> Result<Cow<'_, PlanHeader>, Failure
     if room >= asked {
         return Ok(Cow::Borrowed(header));
     }
-    tell(&format!("this process may have {files} open files: {room} calls at once, and not {asked}"));
+    let calls = if room == 1 { "1 call".to_owned() } else { format!("{room} calls") };
+    tell(&format!("this process may have {files} open files: {calls} at once, and not {asked}"));
     let mut header = header.clone();
     header.limits.concurrency = u16::try_from(room).unwrap_or(u16::MAX).max(1);
     Ok(Cow::Owned(header))

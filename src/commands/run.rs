@@ -112,10 +112,11 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         // Better now than after a run has begun; a run with nothing to do needs none.
         api.check_token().await?;
     }
-    let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
-    let created = wall_clock();
+    // Before the first lock is taken: a folder that is refused is not made.
     let state_warning =
         if simulator.is_some() { None } else { look_at(state, &plan.header.tenant.name, keeping, running)? };
+    let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
+    let created = wall_clock();
     let journal = Journal::open(state, &plan.header.tenant.name)?;
     let spent = spent_until(created, &plan.header, &journal)?;
     let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();

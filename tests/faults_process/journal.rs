@@ -269,6 +269,7 @@ fn replaced() -> Vec<Case> {
             assert!(going.wait_until(|| world.posts() >= 6), "it ended too soon");
             going.signal(Signal::KILL);
             assert_eq!(going.wait().code, None);
+            world.await_quiet();
             keep(&world, "kept");
             let run = world.intents().expect("a run").run;
             let before = Intents::read(&world.path("older")).map_or(0, |older| older.items.len());

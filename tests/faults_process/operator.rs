@@ -195,6 +195,7 @@ fn copies() -> Vec<Case> {
             let mut going = world.bench.start(world.run());
             assert!(going.wait_until(|| world.posts() >= 3), "it ended too soon");
             going.signal(Signal::STOP);
+            world.await_quiet();
             let there = World::new(40, prompt());
             copy(&world.bench.state(), &there.bench.state());
             moved(&there);

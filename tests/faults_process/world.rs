@@ -183,7 +183,18 @@ impl World {
         let mut going = self.bench.start(self.run());
         assert!(going.wait_until(holds), "it ended before it could be killed");
         going.signal(Signal::KILL);
-        going.wait()
+        let done = going.wait();
+        self.await_quiet();
+        done
+    }
+
+    /// Waits until nothing comes to the tenant any more: what a process had sent when it was killed may still be under way.
+    pub(crate) fn await_quiet(&self) {
+        let mut last = None;
+        while last != Some(self.simulator.counters()) {
+            last = Some(self.simulator.counters());
+            std::thread::sleep(ms(40));
+        }
     }
 
     /// Everything the state folder holds that is more than an opening's trace: no lock, no index over the log, no empty log.
@@ -191,7 +202,10 @@ impl World {
         let entries = fs::read_dir(self.state("")).expect("a folder").map(|entry| entry.expect("an entry"));
         let named = entries.filter_map(|entry| {
             let name = entry.file_name().into_string().expect("a name");
-            let counts = name != "lock" && !name.ends_with("-shm") && entry.file_type().expect("a type").is_file();
+            let counts = name != "lock"
+                && !name.ends_with(".lock")
+                && !name.ends_with("-shm")
+                && entry.file_type().expect("a type").is_file();
             counts.then(|| (name, fs::read(entry.path()).expect("its content")))
         });
         named.filter(|(_, content)| !content.is_empty()).collect()
