@@ -283,6 +283,7 @@ fn masked(text: &str) -> String {
         (r"first-\d{4}-[0-9a-f]+", "first-RUN"),
         (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
         (r"took      .*, from", "took SOME, from"),
+        (r"operator  .*", "operator  SOMEBODY"),
         (r"\d+ polls?, \d", "N polls, N"),
     ] {
         text = Regex::new(pattern).expect("written here").replace_all(&text, by).into_owned();

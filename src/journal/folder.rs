@@ -18,7 +18,7 @@ use std::time::Duration;
 const DATABASE: &str = "journal.sqlite";
 const GATE: &str = "lock";
 /// How long a process waits for another one that is at the gate: it opens, proves, and begins or takes up a run there.
-const GATE_WAIT: Duration = Duration::from_secs(300);
+const GATE_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 300 });
 /// Longest name of a tenant, in bytes: file systems take 255.
 const TENANT_BYTES_MAX: usize = 200;
 

@@ -67,7 +67,8 @@ fn folders_and_files_are_private() {
         .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
         .collect();
     names.sort();
-    let expected = ["a.head", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock", "run-a.lock"];
+    let expected =
+        ["a.head", "acts-a.lock", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock", "run-a.lock"];
     assert_eq!(names, expected.map(|name| (name.to_owned(), 0o600)));
     drop(run);
     for (path, loose) in [(folder.clone(), 0o755), (folder.join("lock"), 0o644)] {

@@ -105,7 +105,8 @@ fn only_what_failed_or_was_never_carried_out_may_be_tried_again() {
     assert_eq!(told(&second, window * 100, &[]), unclear);
     assert_eq!(
         told(&second, window * 100, &[ItemId(4), ItemId(1), ItemId(11)]),
-        [&unclear[..2], &unclear[3..6]].concat()
+        [&unclear[..2], &unclear[3..]].concat(),
+        "a permit lifts doubt, and not what is on its way"
     );
     drop(second);
     // Nobody is told of what it did itself.
