@@ -75,6 +75,35 @@ fn a_journal_that_is_gone_is_no_empty_one() {
     }
 }
 
+/// Everything in a tenant's folder but the lock; the log's index and an empty log may come and go.
+fn content(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let mut files: Vec<_> = entries
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("a file")))
+        .filter(|(name, bytes)| name != "lock" && !name.ends_with("-shm") && !bytes.is_empty())
+        .collect();
+    files.sort();
+    files
+}
+
+/// A newer quell wrote here once, and then an older one is used again.
+#[test]
+fn a_journal_from_the_future_is_refused_and_left_as_it_is() {
+    let folder = demo();
+    let run = ["run", "demo/playbooks/first.yaml", "--simulate", "--yes", "--quiet"];
+    assert_eq!(quell(folder.path(), &run).0, Some(0));
+    let tenant = folder.path().join("state/simulator");
+    let database = rusqlite::Connection::open(tenant.join("journal.sqlite")).expect("a database");
+    database.pragma_update(None, "user_version", 1000).expect("a version");
+    drop(database);
+    let before = content(&tenant);
+    for args in [&["runs"][..], &["resume"], &["show"], &["report", "--format", "json"], &run] {
+        let (code, said, errors) = quell(folder.path(), args);
+        assert!(code == Some(7) && errors.contains("has schema 1000"), "{args:?}: {code:?} {said} {errors}");
+        assert!(content(&tenant) == before, "{args:?} changed it");
+    }
+}
+
 #[test]
 fn a_run_that_another_machine_wrote_is_refused_until_it_is_taken_over_with_a_reason() {
     let folder = demo();

@@ -170,8 +170,7 @@ impl Limiter {
         let unreserved = self.reserved == 0 && self.shares_window();
         let asks = unreserved && self.ask_from <= now && self.slots > self.in_flight;
         let calls = if asks { self.block(u32::from(due)) } else { 0 };
-        let lacks = unreserved && self.ask_from <= now || self.slots <= self.in_flight;
-        Wish { slots, calls, lacks, ..none }
+        Wish { slots, calls, lacks: unreserved || self.slots <= self.in_flight, ..none }
     }
 
     /// The reservation of so many calls; `None` when no window is shared. It has to be answered before the next one.

@@ -278,18 +278,20 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_are_worked_on_are_known_by_name() {
+    fn runs_that_may_still_send_something_are_known_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let one = take_run(folder.path(), "a-0612-001").unwrap();
-        let two = take_run(folder.path(), "b-0612-002").unwrap();
-        fs::write(folder.path().join("run-killed.lock"), "process 1 with run killed\n").unwrap();
-        assert_eq!(live_runs(folder.path()).unwrap(), ["a-0612-001", "b-0612-002"]);
+        let worked_on = take_run(folder.path(), "a-0612-001").unwrap();
+        let acting = take_acting(folder.path(), "a-0612-001").unwrap();
+        let polled = take_run(folder.path(), "b-0612-002").unwrap();
+        fs::write(folder.path().join("acts-killed.lock"), "process 1\n").unwrap();
+        assert_eq!(live_runs(folder.path()).unwrap(), ["a-0612-001"]);
+        assert!(is_live(folder.path(), "b-0612-002").unwrap(), "it is worked on, though nothing of it is sent");
         assert!(
             said(take_run(folder.path(), "a-0612-001")).ends_with("with run a-0612-001 is working on run a-0612-001")
         );
-        drop(one);
-        assert_eq!(live_runs(folder.path()).unwrap(), ["b-0612-002"]);
-        drop(two);
+        drop(acting);
+        assert!(live_runs(folder.path()).unwrap().is_empty());
+        drop((worked_on, polled));
         assert_eq!(said(take_run(folder.path(), "a-0612-001")), "taken");
     }
 

@@ -60,7 +60,7 @@ fn whatever_happens_nothing_is_done_twice_nothing_is_lost_and_the_report_is_true
         }
     });
     let (seen, mut failed) = (sum.into_inner().expect("all ended"), failed.into_inner().expect("all ended"));
-    println!("{seeds} seeds in {:?} on {threads} threads; {} failed; {seen}", began.elapsed(), failed.len());
+    println!("{seeds} seeds in {:.0?} on {threads} threads, {} failed\n{seen}", began.elapsed(), failed.len());
     failed.sort();
     let told: String = failed.iter().take(TOLD).map(|(seed, wrong)| told(*seed, wrong)).collect();
     assert!(failed.is_empty(), "{} of {seeds} seeds failed:\n{told}", failed.len());
@@ -74,7 +74,7 @@ fn asked(name: &str) -> Option<u64> {
 
 /// Runs a seed, some twice. What is wrong with it otherwise.
 fn try_one(seed: u64) -> Result<Came, String> {
-    let twice = seed % TWICE == 0;
+    let twice = seed.is_multiple_of(TWICE);
     let run = || catch_unwind(AssertUnwindSafe(|| of_seed(seed, false, twice))).map_err(|_| "it panicked".to_owned());
     let came = run()?;
     if twice && run()?.bytes != came.bytes {

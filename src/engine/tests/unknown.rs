@@ -119,7 +119,10 @@ fn no_act_is_decided_on_while_an_answer_that_forbids_it_is_there() {
     let mut world = world(&[(0, 0), (0, 1), (0, 2), (0, 3)]);
     world.header.limits.concurrency = 2;
     world.engine = Engine::new("test-1", &world.header, world.shapes.iter().copied(), []);
-    let calls = world.engine.turn(Moment(1), Input::Started(Box::default())).expect("it begins").calls;
+    let granted = Input::Granted(Granted { calls: 8, next: Moment(1) });
+    let inputs = [Input::Started(Box::default()), Input::Slots(2), granted];
+    let calls: Vec<Call> =
+        inputs.into_iter().flat_map(|input| world.engine.turn(Moment(1), input).expect("it begins").calls).collect();
     let answers = [ActReply::Accepted { ids: vec!["id-1".into()] }, ActReply::Unreadable { message: "502".into() }];
     let mut turn = Turn::default();
     for (call, body) in calls.iter().zip(answers) {

@@ -138,10 +138,26 @@ fn a_head_whose_run_is_not_in_the_database_is_told_to_readers_too() {
     let state = written(&history());
     let other = head_file(state.path()).with_file_name("gone-0612-001.head");
     fs::copy(head_file(state.path()), other).unwrap();
-    let missing =
-        "the journal STATE/prod-eu/journal.sqlite is damaged: run gone-0612-001 is missing, but its head is there";
+    let missing = "the journal STATE/prod-eu/gone-0612-001.head is damaged: it holds no readable head of its run";
     assert_eq!(text(RunReader::open(state.path(), None), state.path()), missing);
     assert_eq!(text(runs(state.path()), state.path()), missing);
+}
+
+/// The head that an act rests on was synced, so the next write goes to the other slot, and tearing that loses nothing.
+#[test]
+fn the_head_that_an_act_rests_on_is_left_alone_by_the_next_write() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "contain-0612-7f3", 1);
+    let mut rests_on = 0;
+    for facts in history() {
+        let head = run.append(run.head(), &facts).unwrap();
+        if facts.iter().any(|fact| matches!(fact.what, What::Submitting { .. })) {
+            rests_on = head.sequence;
+        }
+        let heads = String::from_utf8(fs::read(head_file(state.path())).unwrap()).unwrap();
+        assert!(heads.contains(&format!("sequence {rests_on}\n")), "{heads}");
+    }
+    assert!(run.head().sequence > rests_on && rests_on > 0);
 }
 
 #[test]
@@ -348,4 +364,35 @@ fn a_folder_that_was_written_on_another_machine_is_told() {
     resumed.run.append(resumed.head, &[at(9000, What::Resumed { by: None, only_polls: false })]).unwrap();
     drop(resumed);
     assert_eq!(resume(state.path(), None).unwrap().other_host, None);
+}
+
+#[test]
+fn a_database_copied_alone_is_not_taken_for_one_in_which_nothing_happened() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = begin(state.path(), "contain-0612-7f3", 1);
+    Connection::open(database(state.path())).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    append_all(&mut run, &history());
+    let copied = tempfile::tempdir().unwrap();
+    fs::create_dir(copied.path().join(TENANT)).unwrap();
+    fs::copy(database(state.path()), database(copied.path())).unwrap();
+    assert_eq!(runs(copied.path()).unwrap().runs[0].facts, 0, "all that was done is in the log");
+    let gone = "the journal STATE/prod-eu/contain-0612-7f3.head is damaged: it is gone, but run contain-0612-7f3 is not finished";
+    assert_eq!(text(resume(copied.path(), None), copied.path()), gone);
+    let anew = Journal::open(copied.path(), TENANT).and_then(|journal| journal.begin(&meta("new", 2), &plan(12)));
+    assert_eq!(text(anew, copied.path()), gone);
+}
+
+#[test]
+fn a_head_file_of_a_run_that_never_came_to_be_stops_nobody() {
+    let state = tempfile::tempdir().unwrap();
+    drop(begin(state.path(), "a", 1));
+    // Killed between the head file and the commit.
+    head::HeadFile::create(&state.path().join(TENANT), "b", Head { sequence: 0, hash: [7; 32] }).unwrap();
+    assert_eq!(resume(state.path(), Some("a")).unwrap().head.sequence, 0);
+    let run = begin(state.path(), "b", 2);
+    assert_eq!(head::read(&state.path().join(TENANT), "b").unwrap(), Some(run.head()));
+    drop(run);
+    head::HeadFile::create(&state.path().join(TENANT), "c", Head { sequence: 1, hash: [7; 32] }).unwrap();
+    let missing = "the journal STATE/prod-eu/journal.sqlite is damaged: run c is missing, but its head is there";
+    assert_eq!(text(Journal::open(state.path(), TENANT), state.path()), missing);
 }

@@ -75,6 +75,10 @@ fn only_what_nobody_needs_goes() {
     assert_eq!(told, [ItemId(7)]);
     drop(next);
     assert_eq!(all_verify(state.path()).len(), 5);
+    let database = rusqlite::Connection::open(state.path().join(TENANT).join("journal.sqlite")).unwrap();
+    database.execute_batch("VACUUM").unwrap();
+    drop(database);
+    assert_eq!(all_verify(state.path()).len(), 5, "shrinking it changes nothing");
 }
 
 #[test]

@@ -136,6 +136,9 @@ impl State {
             _ => LimitHeaders { wait, ..LimitHeaders::default() },
         };
         let reply = judge(&seen);
+        if !is_class_of(plan.fault, &reply) {
+            self.wrong(format!("{:?} counts as {reply:?}", plan.fault));
+        }
         (batch, Some(Reply { token: plan.token, limits, body: ReplyBody::Act(reply) }))
     }
 
@@ -320,14 +323,19 @@ impl State {
     fn words(&mut self, now: u64, settle: u64) -> Vec<(u64, Word)> {
         let word = |text: &str, means| Word { text: Some(text.to_owned()), means };
         let unlisted = self.occurs(Kind::UnlistedWord);
-        let strange = ["Wird verarbeitet", "successful", "null", "succes\u{441}", "queue"];
+        let (strange, queued) = (
+            ["Wird verarbeitet", "successful", "null", "succes\u{441}", "queue"],
+            ["queued", "In Progress", " QUEUED"],
+        );
         let before = if unlisted {
-            word(*pick(&mut self.chance, &strange), Meaning::Unlisted)
+            let text: &&str = pick(&mut self.chance, &strange);
+            word(text, Meaning::Unlisted)
         } else if self.occurs(Kind::NoWord) {
             let text = if self.chance.bool() { None } else { Some(String::new()) };
             Word { text, means: Meaning::Unlisted }
         } else {
-            word(*pick(&mut self.chance, &["queued", "In Progress", " QUEUED"]), Meaning::Pending)
+            let text: &&str = pick(&mut self.chance, &queued);
+            word(text, Meaning::Pending)
         };
         let mut words = vec![(now, before)];
         if self.occurs(Kind::NeverSettles) || unlisted && self.chance.bool() {
@@ -375,4 +383,22 @@ fn answered(status: u16, limited: bool, body: SeenBody) -> Seen {
         _ => Some("application/json".to_owned()),
     };
     Seen::Answer(Answered { status, content_type, limited, body })
+}
+
+/// Whether what an act counts as is what follows from what happened to it: only what surely was not carried out goes
+/// back, and only what the API refused is rejected.
+fn is_class_of(fault: Option<Kind>, reply: &ActReply) -> bool {
+    let back = match fault {
+        None => return matches!(reply, ActReply::Accepted { .. }),
+        Some(Kind::Rejected) => return matches!(reply, ActReply::Rejected { .. }),
+        Some(Kind::NotSent) => NotCarriedOut::NotSent,
+        Some(Kind::NotSentForGood) => NotCarriedOut::NotSentForGood,
+        Some(Kind::ThrottledTold | Kind::ThrottledUntold | Kind::ThrottledFar | Kind::ConflictLimited) => {
+            NotCarriedOut::Throttled
+        }
+        Some(Kind::Unauthorized) => NotCarriedOut::Unauthorized,
+        Some(Kind::WrongPlace) => NotCarriedOut::WrongPlace,
+        Some(_) => return matches!(reply, ActReply::Unreadable { .. }),
+    };
+    matches!(reply, ActReply::NotCarriedOut { why, .. } if *why == back)
 }

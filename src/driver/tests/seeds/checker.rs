@@ -5,7 +5,6 @@
 //! only be judged when a process has ended is in [`super::verdict`].
 
 use super::model::State;
-use super::world::World;
 use crate::engine::call::ActReply;
 use crate::engine::fact::{Fact, RemediationRef, Settled, What};
 use crate::plan::OnUnknown;
@@ -27,7 +26,7 @@ pub(super) struct RunLog {
     /// Remediations by item that the model carried out for it.
     pub(super) rems: Vec<Vec<usize>>,
     /// Remediations that an item was settled by, and when each item ended: milliseconds of the world.
-    finished: BTreeMap<RemediationRef, u64>,
+    pub(super) finished: BTreeMap<RemediationRef, u64>,
     pub(super) ended_at: Vec<u64>,
     pub(super) now: u64,
     /// The last word of each remediation that a fact noted as seen, by whether it is a listed pending one.
@@ -42,8 +41,8 @@ pub(super) struct RunLog {
 /// One act by its facts, and what the model knows of it.
 #[derive(Default)]
 pub(super) struct BatchLog {
-    items: Vec<u32>,
-    step: u16,
+    pub(super) items: Vec<u32>,
+    pub(super) step: u16,
     pub(super) process: u32,
     left: bool,
     pub(super) died: bool,
@@ -140,38 +139,6 @@ impl Runs {
         let answer = log.batches.get(&number).and_then(|batch| batch.answer);
         let denied = matches!(answer, Some(Answer::Returned | Answer::Rejected));
         denied.then(|| format!("batch {number} is carried out although it counts as {answer:?}"))
-    }
-
-    /// What is wrong with polling this id now.
-    pub(super) fn may_poll(
-        &self,
-        now: u64,
-        run: usize,
-        named_for: &[u32],
-        id: &str,
-        only_polls: bool,
-        action: i64,
-        world: &World,
-    ) -> Option<String> {
-        let log = &self.0[run];
-        let mut refs = named_for.iter().filter_map(|number| {
-            let batch = log.batches.get(number)?;
-            let index = batch.ids.iter().position(|known| known == id)?;
-            let fits = world.header.steps[usize::from(batch.step)].action.id == action;
-            let of = RemediationRef { batch: crate::engine::fact::BatchId(*number), index: index as u16 };
-            fits.then_some((of, batch))
-        });
-        // Several answers may be heard at once: what one of them settles may have been asked for because of another.
-        let open = |item: &u32| log.ends[*item as usize].is_none() || log.ended_at[*item as usize] == now;
-        let finished = |of: &RemediationRef| log.finished.get(of).is_some_and(|at| *at < now);
-        let late = |of: &RemediationRef| only_polls && finished(of);
-        let known = refs.clone().next().is_some();
-        let useful = refs.any(|(of, batch)| late(&of) || !finished(&of) && batch.items.iter().any(open));
-        match (known, useful) {
-            (false, _) => Some(format!("{id:?} is polled, which no durable answer of this run named")),
-            (true, false) => Some(format!("{id:?} is polled, of which everything is settled")),
-            (true, true) => None,
-        }
     }
 }
 
@@ -314,7 +281,7 @@ impl State {
                 if fact.at.0 < batch.accepted_at + self.world.header.polling.deadline.as_millis() as u64 {
                     return Err("it times out before its deadline".to_owned());
                 }
-                let last = shown(id).last().map(|shown| &shown.word);
+                let last = shown(id).next_back().map(|shown| &shown.word);
                 let pending = match status {
                     Some(_) => last.is_some_and(|word| word.means == Meaning::Pending),
                     None => log.pending.get(&of) == Some(&true),

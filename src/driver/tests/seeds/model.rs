@@ -337,7 +337,7 @@ impl Caller for Client {
         sleep(there).await;
         never_if(waiting.call > CALLS_MAX).await;
         let Some(answer) = self.model.state().answer_poll(remediation_id) else { return die() };
-        sleep(back + answer.late).await;
+        sleep(answer.takes.map_or(back, |takes| takes.saturating_sub(there))).await;
         self.model.state().hand_over_poll(remediation_id, &answer);
         drop(waiting);
         answer.reply

@@ -7,6 +7,7 @@ use super::kinds::Kind;
 use super::model::{Shown, State, Word};
 use super::world::{Names, pick};
 use crate::engine::call::{Detail, LimitHeaders, PollReply, Reply, ReplyBody};
+use crate::engine::fact::{BatchId, RemediationRef};
 use crate::tenant::Action;
 use std::time::Duration;
 
@@ -15,31 +16,47 @@ pub(super) struct PollAnswer {
     pub(super) reply: Reply,
     /// The remediation that its detail is about, and its word.
     about: Option<(usize, Word)>,
-    /// How much longer than others it takes.
-    pub(super) late: u64,
+    /// How long it takes from the start, when that is longer than others.
+    pub(super) takes: Option<u64>,
 }
 
 impl State {
     /// A poll leaves: its id must be one that an answer of this run named and that still matters.
     pub(super) fn check_poll(&mut self, action: &Action, id: &str) {
         self.seen.polls += 1;
-        let run = self.run;
-        let batches: Vec<u32> =
-            self.named_for.get(id).into_iter().flatten().filter(|of| of.0 == run).map(|of| of.1).collect();
-        let wrong = self.runs.may_poll(self.now(), run, &batches, id, self.only_polls, action.id, &self.world);
-        wrong.into_iter().for_each(|wrong| self.wrong(wrong));
+        let (now, run) = (self.now(), self.run);
+        let log = &self.runs.0[run];
+        let refs =
+            self.named_for.get(id).into_iter().flatten().filter(|batch| batch.0 == run).filter_map(|(_, number)| {
+                let batch = log.batches.get(number)?;
+                let index = batch.ids.iter().position(|known| known == id)? as u16;
+                let fits = self.world.header.steps[usize::from(batch.step)].action == *action;
+                fits.then_some((RemediationRef { batch: BatchId(*number), index }, batch))
+            });
+        // Several answers may be heard at once: what one of them settles may have been asked for because of another.
+        let open = |item: &u32| log.ends[*item as usize].is_none() || log.ended_at[*item as usize] == now;
+        let finished = |of: &RemediationRef| log.finished.get(of).is_some_and(|at| *at < now);
+        let useful = refs.map(|(of, batch)| match finished(&of) {
+            true => self.only_polls,
+            false => batch.items.iter().any(open),
+        });
+        match useful.reduce(|one, other| one || other) {
+            None => self.wrong(format!("{id:?} is polled, which no durable answer of this run named")),
+            Some(false) => self.wrong(format!("{id:?} is polled, of which everything is settled")),
+            Some(true) => {}
+        }
     }
 
     /// It has arrived; what its client will see. `None` when its task dies.
     pub(super) fn answer_poll(&mut self, id: &str) -> Option<PollAnswer> {
         let now = self.now();
         self.deliver(now);
-        let (mut about, mut late, mut limits) = (None, 0, LimitHeaders::default());
+        let (mut about, mut takes, mut limits) = (None, None, LimitHeaders::default());
         let token = self.token;
         let body = match self.fault_of_poll() {
             Some(Kind::PollDies) => return None,
             Some(Kind::PollNoAnswer | Kind::Outage) => {
-                late = self.world.header.limits.poll_timeout.as_millis() as u64;
+                takes = Some(self.world.header.limits.poll_timeout.as_millis() as u64);
                 PollReply::NoAnswer { message: "no answer".to_owned(), for_good: false }
             }
             Some(Kind::PollNoAnswerForGood) => {
@@ -63,7 +80,7 @@ impl State {
                 body
             }
         };
-        Some(PollAnswer { reply: Reply { token, limits, body: ReplyBody::Poll(body) }, about, late })
+        Some(PollAnswer { reply: Reply { token, limits, body: ReplyBody::Poll(body) }, about, takes })
     }
 
     fn fault_of_poll(&mut self) -> Option<Kind> {

@@ -10,6 +10,7 @@ use crate::driver::{Driver, DriverError, Ending};
 use crate::engine::fact::{BatchId, StopReason};
 use crate::journal::FailAt;
 use fastrand::Rng;
+use futures::FutureExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -125,11 +126,13 @@ async fn drive<T>(
         Fate::Killed(at) => tokio::time::timeout(Duration::from_millis(at), run).await.ok(),
         Fate::Dies(..) => {
             let dies = dies.unwrap_or_default();
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
                 () = dies.notified() => None,
                 ended = run => Some(ended),
-            }
+            };
+            // With no act in flight it came to see that its store had failed: it is dead all the same.
+            ended.filter(|_| dies.notified().now_or_never().is_none())
         }
         Fate::Signal(at, again) => Some(signalled(model, run, send, at, again).await),
         Fate::Suspended(at, long) => Some(suspended(model, run, at, long).await),

@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) headers: Headers,
     /// Whether ids hold their agent, as real ones do.
     pub(super) plain_ids: bool,
-    /// Milliseconds.
+    /// Milliseconds there, and as many back: less than any time limit of the client.
     pub(super) latency_max: u64,
     pub(super) settle_max: u64,
     pub(super) fails_percent: u32,
@@ -139,7 +139,7 @@ impl World {
             names,
             headers,
             plain_ids: chance.u32(0..4) > 0,
-            latency_max: *pick(chance, &[1, 50, 400, 3_000]),
+            latency_max: *pick(chance, &[1, 50, 400, 1_900]),
             settle_max,
             fails_percent: *pick(chance, &[0, 0, 10, 50]),
             outage,
