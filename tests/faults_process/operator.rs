@@ -55,7 +55,7 @@ fn other_tenants() -> Vec<Case> {
         changed("the tenant file speaks another version", "api_version: v1", "api_version: unversioned", resume),
         case(95, "the tenant file is as it was", || {
             let (world, done) = killed();
-            world.from_now_on(&[], &["--tenant", "tenant.yaml"]);
+            world.change_later(&[], &["--tenant", "tenant.yaml"]);
             Met::new(world, done, true, "the file is given")
         })
         .killed(),
@@ -167,7 +167,7 @@ fn copies() -> Vec<Case> {
             let (before, sent) = (world.files(), world.simulator.counters());
             let done = world.done(world.quell(command));
             let nothing = world.files() == before && world.simulator.counters() == sent;
-            world.from_now_on(&[], &["--adopt", "--reason", "the disk was moved"]);
+            world.change_later(&[], &["--adopt", "--reason", "the disk was moved"]);
             Met::new(world, done, nothing, "nothing was sent, and no file was changed")
         })
         .breaks_off(code)
@@ -184,7 +184,7 @@ fn copies() -> Vec<Case> {
             let before = world.files();
             let done = world.done(world.quell("resolve 5 --as carried-out --note seen"));
             let nothing = world.files() == before;
-            world.from_now_on(&[], &["--adopt", "--reason", "the disk was moved"]);
+            world.change_later(&[], &["--adopt", "--reason", "the disk was moved"]);
             Met::new(world, done, nothing, "no file was changed")
         })
         .breaks_off(7)

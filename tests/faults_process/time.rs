@@ -34,7 +34,7 @@ fn jumps(what: &'static str, first: i64, second: i64) -> Case {
         going.signal(rustix::process::Signal::KILL);
         let done = going.wait();
         set_clock(&world, second);
-        world.from_now_on(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
+        world.change_later(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
         let fired = world.has_happened("clock");
         Met::new(world, done, fired, "it asked for the time")
     })
@@ -56,7 +56,7 @@ fn between_crash_and_resume() -> Vec<Case> {
             assert!(going.wait_until(|| world.posts() >= 3), "it ended too soon");
             going.signal(rustix::process::Signal::KILL);
             let done = going.wait();
-            world.from_now_on(&[("TZ", "Pacific/Auckland")], &[]);
+            world.change_later(&[("TZ", "Pacific/Auckland")], &[]);
             let fired = done.code.is_none();
             Met::new(world, done, fired, "it was killed in one zone and goes on in another")
         })
@@ -68,7 +68,7 @@ fn between_crash_and_resume() -> Vec<Case> {
             let done = world.killed_when(answered);
             assert_eq!((world.simulator.counters().gets, check_left(&world).len()), (0, 0), "nothing was polled");
             let clock = set_clock(&world, 10 * YEAR);
-            world.from_now_on(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
+            world.change_later(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
             let fired = done.code.is_none();
             Met::new(world, done, fired, "it was killed before it polled")
         })
@@ -86,7 +86,7 @@ fn while_it_runs() -> Vec<Case> {
             set_clock(&world, to);
             let jumped = !going.has_ended();
             let done = going.wait();
-            world.from_now_on(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
+            world.change_later(&[("QUELL_FAULT_CLOCK", &clock)], &[]);
             let fired = jumped && world.has_happened("clock");
             Met::new(world, done, fired, "it was going on when the clock jumped")
         })
@@ -162,7 +162,7 @@ fn tokens() -> Vec<Case> {
         case(79, "the API no longer lets the token in", || {
             let world = World::new(20, Options { token: Some("another-token-than-ours".into()), ..prompt() });
             let done = world.done(world.run());
-            world.from_now_on(&[("QUELL_TOKEN", "another-token-than-ours")], &[]);
+            world.change_later(&[("QUELL_TOKEN", "another-token-than-ours")], &[]);
             let refused = world.simulator.counters().unauthorized > 0;
             Met::new(world, done, refused, "the tenant refused the token")
         })

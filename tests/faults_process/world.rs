@@ -47,8 +47,14 @@ pub(crate) struct World {
     pub(crate) bench: Bench,
     pub(crate) simulator: Simulator,
     pub(crate) items: u64,
-    /// What commands that go on find changed: variables, and arguments that are given them.
-    changed: Mutex<(Vec<(String, String)>, Vec<String>)>,
+    changed: Mutex<Changed>,
+}
+
+/// What commands that go on find changed: the variables of their system, and arguments that are given them.
+#[derive(Debug, Default)]
+struct Changed {
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
 }
 
 impl World {
@@ -64,11 +70,11 @@ impl World {
         Self { bench, simulator, items, changed: Mutex::default() }
     }
 
-    /// From now on commands that go on have these variables in a changed system, and these further arguments.
-    pub(crate) fn from_now_on(&self, variables: &[(&str, &str)], arguments: &[&str]) {
+    /// From now on, commands that go on have these variables in a changed system, and these further arguments.
+    pub(crate) fn change_later(&self, variables: &[(&str, &str)], arguments: &[&str]) {
         let mut changed = self.changed.lock().expect("nobody panics with it");
-        changed.0.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        changed.1.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        changed.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        changed.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     }
 
     /// A path in the folder.
@@ -108,8 +114,8 @@ impl World {
             None => self.run(),
         };
         let changed = self.changed.lock().expect("nobody panics with it");
-        command.args(&changed.1);
-        let faults: Vec<_> = changed.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        command.args(&changed.arguments);
+        let faults: Vec<_> = changed.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if faults.is_empty() { command } else { self.in_system(command, &faults) }
     }
 
@@ -237,7 +243,7 @@ impl World {
         counted.expect("the chain of facts is whole");
         let log = fs::read(self.state("journal.sqlite-wal")).expect("a log");
         let last = log.len().checked_sub(FRAME).map(|at| &log[at + 4..at + 8]);
-        marked == Some(facts) && (log.len() - 32) % FRAME == 0 && last.is_some_and(|pages| pages != [0; 4])
+        marked == Some(facts) && (log.len() - 32).is_multiple_of(FRAME) && last.is_some_and(|pages| pages != [0; 4])
     }
 
     /// The JSON report that was written last.
