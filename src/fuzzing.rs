@@ -13,8 +13,11 @@ mod texts;
 
 pub use driven::{Driven, drive};
 
+/// What a target does with its bytes.
+pub type Target = fn(&[u8]);
+
 /// All targets by name. Each has a folder of seeds and a binary of its name below `fuzz/`.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("playbook", files::playbook),
     ("tenant", files::tenant),
     ("events", files::events),

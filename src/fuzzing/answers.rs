@@ -10,7 +10,7 @@ use crate::api::{self, Api, TokenSource};
 use crate::engine::call::{ActReply, CallWhat, ItemBody, LimitHeaders, PollReply, Reply, ReplyBody};
 use crate::engine::fact::{NotCarriedOut, Settled, What};
 use crate::engine::sent_or_not::MESSAGE_CHARS_MAX;
-use crate::engine::{Beginning, Input, Then};
+use crate::engine::{Input, Then};
 use crate::inert;
 use crate::plan::Plan;
 use crate::tenant::{Action, Meaning};
@@ -168,7 +168,7 @@ pub(super) fn poll_reply(data: &[u8]) {
 /// A run of which the first act was accepted, at the time of its first polls: two items on two agents.
 fn accepted() -> Process {
     let mut process = Process::new(ground::engine_of(&PLAN, Vec::new()), START);
-    let (_, mut calls, _) = process.hear(Input::Started(Box::new(Beginning::default()))).expect("it begins");
+    let (_, mut calls, _) = process.hear(Input::Started(Box::default())).expect("it begins");
     let quarantine =
         |call: &crate::engine::call::Call| matches!(&call.what, CallWhat::Act { items, .. } if items.len() == 2);
     let Some(place) = calls.iter().position(quarantine) else { panic!("no batch of two: {calls:?}") };
@@ -193,7 +193,7 @@ pub(super) fn limit_headers(data: &[u8]) {
     let Some((_, headers, _)) = answer_of(&[b"429\n", data].concat()) else { return };
     let limits = read_limits(&headers);
     let mut process = Process::new(ground::engine_of(&PLAN, Vec::new()), START);
-    let (_, calls, _) = process.hear(Input::Started(Box::new(Beginning::default()))).expect("it begins");
+    let (_, calls, _) = process.hear(Input::Started(Box::default())).expect("it begins");
     for call in calls {
         let (why, message) = (NotCarriedOut::Throttled, "429".to_owned());
         let body = ReplyBody::Act(ActReply::NotCarriedOut { why, message });
