@@ -23,9 +23,6 @@ const ROUNDING_MS: u64 = 3;
 /// Moments of a window that are told apart. In a window of more calls they are rounded up, to be read in no time.
 const MOMENTS_MAX: u64 = 10_000;
 
-/// The longest that a call of a block could take, where blocks were reserved without an account.
-const CALL_MAX_MS: i64 = 3_600_000;
-
 /// A run's part in the budget of its tenant.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -56,15 +53,6 @@ impl Budget {
         transaction.execute("DELETE FROM spent WHERE at < ?1", [now - KEPT_MS])?;
         // A clock that was far ahead must not let its calls count as fresh for years: they age from now, once.
         transaction.execute("UPDATE spent SET at = ?1 WHERE at > ?1", [now])?;
-        transaction.execute("UPDATE budget SET at = ?1 WHERE at > ?1", [now])?;
-        // What was reserved in blocks, before there were accounts: each counts from when the next one was reserved, and
-        // none as long ago as it may seem.
-        transaction.execute(
-            "INSERT INTO spent(at, calls, run) \
-             SELECT min(?1, coalesce(lead(at) OVER (ORDER BY at, rowid) + ?2, ?1)), calls, run FROM budget",
-            [now, CALL_MAX_MS],
-        )?;
-        transaction.execute("DELETE FROM budget", [])?;
         let budget = Self { run, clock, folder: folder.to_owned(), reserved: 0 };
         budget.spend_reserved(&transaction, run, now)?;
         transaction.commit()?;
@@ -174,28 +162,19 @@ pub(super) fn spent(
     now: Moment,
 ) -> Result<Vec<Moment>, StoreError> {
     let failed = |e| from_sqlite("read", path, e);
-    let old = "SELECT min(?1, coalesce(lead(at) OVER (ORDER BY at, rowid) + ?2, ?1)), calls FROM budget";
-    let of = |sql: &str, parameters: &[i64]| -> rusqlite::Result<Vec<(i64, u32)>> {
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        connection.prepare(sql)?.query_map(rusqlite::params_from_iter(parameters), row)?.collect()
-    };
     let wall = wall_ms();
-    let mut rows: Vec<(i64, u32)> = of(old, &[wall, CALL_MAX_MS]).map_err(failed)?;
-    rows.iter_mut().for_each(|(at, _)| *at -= wall);
-    if has_tables(connection).map_err(failed)? {
-        let machine = Clock::stored(connection).map_err(failed)?.map_or(wall, |clock| clock.now());
-        let spent = of("SELECT min(at, ?1), calls FROM spent", &[machine]).map_err(failed)?;
-        rows.extend(spent.into_iter().map(|(at, calls)| (at - machine, calls)));
-        let sql = "SELECT r.id, o.calls FROM reserved o JOIN runs r ON r.run = o.run";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let reserved: Vec<(String, u32)> = connection
-            .prepare(sql)
-            .and_then(|mut statement| statement.query_map([], read)?.collect())
-            .map_err(failed)?;
-        for (run, calls) in reserved {
-            if !lock::is_live(folder, &run)? {
-                rows.push((0, calls));
-            }
+    let machine = Clock::stored(connection).map_err(failed)?.map_or(wall, |clock| clock.now());
+    let mut rows: Vec<(i64, u32)> = connection
+        .prepare("SELECT min(at, ?1) - ?1, calls FROM spent")
+        .and_then(|mut statement| statement.query_map([machine], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .map_err(failed)?;
+    let reserved: Vec<(String, u32)> = connection
+        .prepare("SELECT r.id, o.calls FROM reserved o JOIN runs r ON r.run = o.run")
+        .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .map_err(failed)?;
+    for (run, calls) in reserved {
+        if !lock::is_live(folder, &run)? {
+            rows.push((0, calls));
         }
     }
     rows.sort_unstable();
@@ -206,17 +185,13 @@ pub(super) fn spent(
     Ok(moments.collect())
 }
 
-fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'spent'";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
-}
-
 impl Clock {
     /// The clock that others on this machine go by; `None` when the machine was started since, or is another one.
     fn stored(connection: &Connection) -> rusqlite::Result<Option<Self>> {
-        let read = |row: &rusqlite::Row<'_>| Ok(Self { boot: row.get(0)?, zero: row.get(1)? });
-        let stored = connection.query_row("SELECT boot, zero FROM budget_clock", [], read).optional()?;
-        Ok(stored.filter(|clock| clock.boot == boot()))
+        let boot = boot();
+        let sql = "SELECT zero FROM budget_clock WHERE boot = ?1";
+        let zero = connection.query_row(sql, [&boot], |row| row.get(0)).optional()?;
+        Ok(zero.map(|zero| Self { boot, zero }))
     }
 
     /// Sets it by the wall.

@@ -57,7 +57,9 @@ CREATE VIEW item_events AS
   FROM items i JOIN runs r ON r.run = i.run JOIN events e ON e.id = r.first_event + i.event;
 ";
 
-/// What version 2 adds. New databases are made of both texts in turn, so that they are those that were migrated.
+/// What version 2 adds. New databases are made of both texts in turn, so that they are those that were migrated. Calls
+/// were reserved in blocks without an account: each may have been spent until the next one, and for as long as a call
+/// takes, an hour at most.
 const TABLES_2: &str = "
 CREATE TABLE acts(
   run INTEGER NOT NULL, item INTEGER NOT NULL, key BLOB NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
@@ -69,6 +71,10 @@ CREATE TABLE spent(at INTEGER NOT NULL, calls INTEGER NOT NULL, run INTEGER NOT 
 CREATE INDEX spent_by_time ON spent(at);
 CREATE TABLE reserved(run INTEGER PRIMARY KEY, calls INTEGER NOT NULL);
 CREATE TABLE budget_clock(boot TEXT NOT NULL, zero INTEGER NOT NULL);
+INSERT INTO spent(at, calls, run)
+  SELECT coalesce(min(n.now, lead(b.at) OVER (ORDER BY b.at, b.rowid) + 3600000), n.now), b.calls, b.run
+  FROM budget b, (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) n;
+DROP TABLE budget;
 CREATE VIEW act_items AS
   SELECT r.id AS run, a.item, CASE a.state WHEN 1 THEN 'open' WHEN 2 THEN 'succeeded' WHEN 3 THEN 'carried_out'
     WHEN 4 THEN 'still_queued' WHEN 5 THEN 'timed_out' WHEN 6 THEN 'unknown' WHEN 7 THEN 'unmatched' END AS state,

@@ -205,7 +205,7 @@ fn markdown_fits_a_comment_whatever_the_texts() {
 fn text_puts_items_that_ended_alike_together_and_says_what_it_left_out() {
     let text = Fixture::many(25, Outcome::Unknown, "x").render(&ReportFormat::Text).expect("it adds up");
     assert_eq!(text.lines().filter(|line| line.starts_with("  25 unknown: ")).count(), 1, "{text}");
-    assert_eq!(text.matches("\n    row ").count(), 3, "{text}");
+    assert_eq!(text.matches("\n    item ").count(), 3, "{text}");
     assert!(text.contains("\n    and 22 more\n"), "{text}");
     let text = Fixture::many(10_050, Outcome::Unknown, "x").render(&ReportFormat::Text).expect("it adds up");
     assert!(text.contains("\n  and 50 more: all are in out/contain-0612-7f3.csv\n"), "{text}");

@@ -158,8 +158,7 @@ fn calls_before_a_restart_and_calls_of_a_clock_far_ahead_count_on_and_age_from_t
 /// Blocks of the first schema had no account: each may have been spent until the next one, and for as long as a call takes.
 #[test]
 fn blocks_that_an_older_quell_reserved_count_on() {
-    let state = tempfile::tempdir().unwrap();
-    drop(begin(state.path(), "a", 1));
+    let state = golden::schema_1();
     let now = jiff::Timestamp::now().as_millisecond();
     let day = 24 * HOUR as i64;
     in_database(

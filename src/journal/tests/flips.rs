@@ -149,13 +149,20 @@ impl Bench {
     fn attempt(&self, hurt: impl Fn(), attempts: Attempts, what: &str) -> [u32; 2] {
         hurt();
         let before = non_empty(files_of(&self.state));
-        let untouched = || assert!(before == non_empty(files_of(&self.state)), "{what}: refusing it wrote");
+        let untouched = |error: StoreError| {
+            let now = non_empty(files_of(&self.state));
+            let differs =
+                |name: &String| before.iter().find(|file| file.0 == *name) != now.iter().find(|file| file.0 == *name);
+            let names = before.iter().chain(&now).map(|(name, _)| name);
+            let written: Vec<_> = names.filter(|name| differs(name)).collect();
+            assert!(written.is_empty(), "{what}: refusing it wrote {written:?}: {error}");
+        };
         let mut counts = [0, 0];
         if attempts != Attempts::Begin {
             match self.open().and_then(|journal| self.resume(journal)) {
                 Ok(seen) => assert_eq!(Some(seen), self.sound.resumed, "{what}"),
-                Err(_) => {
-                    untouched();
+                Err(error) => {
+                    untouched(error);
                     counts[1] += 1;
                 }
             }

@@ -80,7 +80,7 @@ fn golden(text: &str, heads: &[(&str, &[u8])]) -> tempfile::TempDir {
     state
 }
 
-fn schema_1() -> tempfile::TempDir {
+pub(super) fn schema_1() -> tempfile::TempDir {
     golden(SCHEMA_1, &[("contain-0612-7f3", include_bytes!("schema_1.head"))])
 }
 

@@ -144,7 +144,6 @@ CREATE TABLE accepted(
 INSERT INTO accepted VALUES(1,2,6);
 INSERT INTO accepted VALUES(1,3,7);
 INSERT INTO accepted VALUES(2,1,5);
-CREATE TABLE budget(at INTEGER NOT NULL, calls INTEGER NOT NULL, run INTEGER NOT NULL);
 CREATE TABLE acts(
   run INTEGER NOT NULL, item INTEGER NOT NULL, key BLOB NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
   at INTEGER NOT NULL, PRIMARY KEY(run, item)) WITHOUT ROWID;
@@ -170,7 +169,6 @@ CREATE TABLE spent(at INTEGER NOT NULL, calls INTEGER NOT NULL, run INTEGER NOT 
 CREATE TABLE reserved(run INTEGER PRIMARY KEY, calls INTEGER NOT NULL);
 CREATE TABLE budget_clock(boot TEXT NOT NULL, zero INTEGER NOT NULL);
 CREATE INDEX spent_by_time ON spent(at);
-CREATE INDEX budget_by_time ON budget(at);
 CREATE VIEW timeline AS
   SELECT r.id AS run, f.seq, strftime('%Y-%m-%dT%H:%M:%fZ', f.at / 1000.0, 'unixepoch') AS at, f.kind, f.body
   FROM facts f JOIN runs r ON r.run = f.run;
