@@ -40,7 +40,7 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Fine);
     };
     report_paths::check(running, None, state)?;
-    let mut taken = Taken::up(state, &tenant, &id, taking, running, Sends::Acts).await?;
+    let taken = Taken::up(state, &tenant, &id, taking, running, Sends::Acts).await?;
     let adopted = taken.adopted(taking);
     if order.go_on.is_some() && !taken.engine.holds_back() {
         return Err(Failure::Usage(format!("--continue: nothing is held back in run {id}; nothing was sent")));

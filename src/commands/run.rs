@@ -142,7 +142,6 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let engine = Engine::new(&id, &fitted, shapes(&plan), spent);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
     let done_before = store.done_before(engine.pending(), created, plan.header.dedupe_window, may_be_repeated)?;
-    store.open_gate();
     tell_of_earlier(&done_before, running);
     let header = Arc::new(plan.header.clone());
     drop(fitted);

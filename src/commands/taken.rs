@@ -40,7 +40,7 @@ pub enum Sends {
 
 impl Taken {
     /// Takes up a run of this tenant by its whole name; to act, once no other run of its playbook goes on. Nobody else can
-    /// begin then until [`Taken::done_before`] has said what this process will not send.
+    /// begin then until its first new facts say what this process will not send.
     pub async fn up(
         state: &Path,
         tenant: &str,
@@ -77,12 +77,10 @@ impl Taken {
     }
 
     /// What other runs did, or may have done, of what is still to be sent.
-    pub fn done_before(&mut self) -> Result<Vec<DoneBefore>, Failure> {
+    pub fn done_before(&self) -> Result<Vec<DoneBefore>, Failure> {
         let window = self.resumed.header.dedupe_window;
         let (pending, permitted) = (self.engine.pending(), self.engine.permitted());
-        let done_before = self.resumed.run.done_before(pending, wall_clock(), window, &permitted)?;
-        self.resumed.run.open_gate();
-        Ok(done_before)
+        Ok(self.resumed.run.done_before(pending, wall_clock(), window, &permitted)?)
     }
 
     /// Why the journal is taken over, when another machine wrote it last.

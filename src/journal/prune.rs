@@ -9,14 +9,13 @@ use super::folder;
 use super::head;
 use super::history::counts;
 use super::keys::ItemKeys;
-use super::list;
 use super::lock;
 use super::reader::{self, RunReader};
 use super::schema::{self, from_sqlite};
 use super::verify;
 use super::{Head, Journal, StoreError};
-use crate::engine::fact::Moment;
-use crate::plan::ActKey;
+use crate::engine::fact::{ItemId, Moment};
+use crate::plan::{ActKey, PlannedStep};
 use crate::run::RunMeta;
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::collections::{HashMap, HashSet};
@@ -54,10 +53,10 @@ pub enum Spared {
     Recent,
     /// Nobody knows what became of some of its acts.
     #[error("what became of {0} of its acts is not known: poll or resolve them")]
-    Unresolved(u64),
+    Unresolved(usize),
     /// Its successes still keep later runs from repeating them.
     #[error("{0} of its successes keep later runs from repeating them")]
-    Deduplicates(u64),
+    Deduplicates(usize),
     /// Without its acts, what they undid would look as if it still held.
     #[error("its acts undid those of another run, which is kept")]
     Undoes,
@@ -119,80 +118,77 @@ fn prune_tenant(
 struct Candidate {
     key: i64,
     meta: RunMeta,
+    steps: Vec<PlannedStep>,
     head: Head,
     last: Moment,
     complete: bool,
     live: bool,
-    unresolved: u64,
-    deduplicates: u64,
-    undoes: bool,
+    acts: Vec<acts::Act>,
+    /// The items that still keep later runs from repeating them.
+    needed: HashSet<ItemId>,
 }
 
 /// All runs of a journal that is whole, oldest first.
 struct Whole {
     runs: Vec<Candidate>,
+    /// What would undo an item that is still needed.
+    undone_by: HashSet<ActKey>,
 }
 
 impl Whole {
+    /// Nobody takes a run up meanwhile: this process is at the gate. What is live goes on, and stays as it is.
     fn prove(journal: &Journal, now: Moment) -> Result<Self, StoreError> {
-        let (connection, path) = (journal.connection(), journal.path());
-        let mut window = WINDOW_MIN;
-        let mut runs = Vec::new();
-        let mut readers = Vec::new();
-        for key in list::keys(connection).map_err(|e| from_sqlite("read", path, e))? {
-            let reader = RunReader::open_in(path, key)?;
-            let verified = verify::of_reader(&reader)?;
-            window = window.max(reader.header().dedupe_window);
-            let (last, complete) = verify::ended(&reader)?;
-            let (meta, head) = (verified.meta, verified.head);
-            let live = lock::is_live(journal.folder(), &meta.id)?;
-            runs.push(Candidate {
-                key,
-                meta,
-                head,
-                last,
-                complete,
-                live,
-                unresolved: 0,
-                deduplicates: 0,
-                undoes: false,
-            });
-            readers.push(reader);
+        let (connection, path, folder) = (journal.connection(), journal.path(), journal.folder());
+        let failed = |e| from_sqlite("read", path, e);
+        schema::check_structure(connection, path)?;
+        let mut live = HashSet::new();
+        for (key, name) in acts::names(connection, path)? {
+            if lock::is_live(folder, &name)? {
+                live.insert(key);
+            }
         }
-        let mut acts: HashMap<i64, Vec<acts::Act>> = HashMap::new();
-        acts::prove(connection, path, |run, act| acts.entry(run).or_default().push(*act))?;
-        let none = Vec::new();
+        let mut indexed: HashMap<i64, Vec<acts::Act>> = HashMap::new();
+        let names = acts::prove(connection, path, |run, act| indexed.entry(run).or_default().push(*act))?;
+        let (mut window, mut runs) = (WINDOW_MIN, Vec::with_capacity(names.len()));
+        for key in names.into_keys() {
+            let reader = RunReader::open_in(path, key)?;
+            window = window.max(reader.header().dedupe_window);
+            let acts = indexed.remove(&key).unwrap_or_default();
+            let live = live.contains(&key);
+            let head = match live {
+                true => reader.seed(),
+                false => verify::of_run(&reader, folder, head::read(folder, &reader.meta().id)?, Some(&acts))?,
+            };
+            let (last, complete) = verify::ended(&reader)?;
+            let (meta, steps) = (reader.meta().clone(), reader.header().steps.clone());
+            runs.push(Candidate { key, meta, steps, head, last, complete, live, acts, needed: HashSet::new() });
+        }
         let mut undone_by: HashSet<ActKey> = HashSet::new();
-        for (run, reader) in runs.iter_mut().zip(&readers) {
-            let acts = acts.get(&run.key).unwrap_or(&none);
-            let needed: HashSet<_> =
-                acts.iter().filter(|act| counts(act.became.0, act.at, now, window)).map(|act| act.item).collect();
-            run.unresolved = acts.iter().filter(|act| !act.became.0.is_done()).count() as u64;
-            run.deduplicates = needed.len() as u64 - run.unresolved;
-            if needed.is_empty() {
+        for run in &mut runs {
+            let needed = run.acts.iter().filter(|act| counts(act.became.0, act.at, now, window));
+            run.needed = needed.map(|act| act.item).collect();
+            if run.needed.is_empty() {
                 continue;
             }
-            let keys = ItemKeys::of_run(reader.connection(), run.key, &reader.header().steps);
-            keys.map_err(|e| from_sqlite("read", path, e))?.for_each(reader.connection(), path, |keys| {
-                undone_by.extend(keys.undone_by.filter(|_| needed.contains(&keys.item)));
+            let keys = ItemKeys::of_run(connection, run.key, &run.steps).map_err(failed)?;
+            keys.for_each(connection, path, |keys| {
+                undone_by.extend(keys.undone_by.filter(|_| run.needed.contains(&keys.item)));
             })?;
         }
-        for run in &mut runs {
-            run.undoes = acts.get(&run.key).unwrap_or(&none).iter().any(|act| undone_by.contains(&act.key));
-        }
-        Ok(Self { runs })
+        Ok(Self { runs, undone_by })
     }
 
     fn why_spared(&self, run: &Candidate, older_than: Duration, now: Moment) -> Option<Spared> {
         let newest = self.runs.iter().map(|run| run.key).max();
+        let unresolved = run.acts.iter().filter(|act| !act.became.0.is_done()).count();
         match run {
             _ if newest == Some(run.key) => Some(Spared::Newest),
             _ if run.live => Some(Spared::Live),
             _ if !run.complete => Some(Spared::NotComplete),
             _ if u128::from(now.0.saturating_sub(run.last.0)) <= older_than.as_millis() => Some(Spared::Recent),
-            _ if run.unresolved > 0 => Some(Spared::Unresolved(run.unresolved)),
-            _ if run.deduplicates > 0 => Some(Spared::Deduplicates(run.deduplicates)),
-            _ if run.undoes => Some(Spared::Undoes),
+            _ if unresolved > 0 => Some(Spared::Unresolved(unresolved)),
+            _ if !run.needed.is_empty() => Some(Spared::Deduplicates(run.needed.len())),
+            _ if run.acts.iter().any(|act| self.undone_by.contains(&act.key)) => Some(Spared::Undoes),
             _ => None,
         }
     }

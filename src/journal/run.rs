@@ -46,13 +46,14 @@ pub struct SqliteRun {
     _lock: Lock,
     /// Held while this process may still send something.
     acting: Option<Lock>,
-    /// Nobody else begins or is taken up before it is known what this run will not send.
+    /// Nobody else begins or is taken up before the first append: it says what this run will not send, and two that began
+    /// at once would otherwise miss each other.
     gate: Option<TenantFolder>,
 }
 
 impl SqliteRun {
-    /// A run whose every proof is done: from now on, closing the database folds its log in. The gate stays shut until
-    /// [`SqliteRun::open_gate`].
+    /// A run whose every proof is done: from now on, closing the database folds its log in. The gate stays shut until its
+    /// first facts are durable.
     pub(super) fn new(
         folder: TenantFolder,
         (lock, acting): (Lock, Lock),
@@ -90,12 +91,6 @@ impl SqliteRun {
         playbook.announce(run)?;
         self.playbook = Some(playbook);
         Ok(())
-    }
-
-    /// Lets other runs begin, and be taken up. What this run will not send has to be known by then: two that began at once
-    /// would otherwise miss each other.
-    pub fn open_gate(&mut self) {
-        self.gate = None;
     }
 
     /// This process sends nothing of the run: what is in its plan is nobody's any more, and others may begin.
@@ -278,6 +273,7 @@ impl Store for SqliteRun {
                     run.keep_ids(*batch, ids.clone());
                 }
             }
+            run.gate = None;
             Ok(head)
         })
     }

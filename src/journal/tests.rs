@@ -158,10 +158,15 @@ fn written(history: &[Vec<Fact>]) -> tempfile::TempDir {
     state
 }
 
-fn begin(state: &Path, id: &str, created: u64) -> SqliteRun {
-    let mut run = Journal::open(state, TENANT).unwrap().begin(&meta(id, created), &plan(12)).unwrap();
-    run.open_gate();
+/// As the first append does, here without a fact.
+fn leave_gate(mut run: SqliteRun) -> SqliteRun {
+    let head = run.head();
+    assert_eq!(run.append(head, &[]).unwrap(), head);
     run
+}
+
+fn begin(state: &Path, id: &str, created: u64) -> SqliteRun {
+    leave_gate(Journal::open(state, TENANT).unwrap().begin(&meta(id, created), &plan(12)).unwrap())
 }
 
 /// Takes a run up as the command does.
@@ -173,9 +178,8 @@ fn resume(state: &Path, run: Option<&str>) -> Result<Resumed, StoreError> {
             runs(state)?.newest_unfinished()?.ok_or_else(|| StoreError::NoRun("unfinished run".to_owned()))?.meta.id
         }
     };
-    let mut resumed = journal.resume(&id)?;
-    resumed.run.open_gate();
-    Ok(resumed)
+    let Resumed { run, meta, header, head, other_host } = journal.resume(&id)?;
+    Ok(Resumed { run: leave_gate(run), meta, header, head, other_host })
 }
 
 fn facts_of(reader: &RunReader) -> Result<Vec<Fact>, StoreError> {

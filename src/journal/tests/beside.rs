@@ -38,7 +38,7 @@ fn at_the_gate_there_is_one_value_and_one_process_and_a_run_that_has_begun_leave
     assert_eq!(text(Journal::open(state.path(), "other"), state.path()), "no error");
     let mut run = journal.begin(&meta("contain-0612-7f3", 1), &plan(1)).unwrap();
     assert_ne!(other_process(), "no error", "it is not known yet what this run will not send");
-    run.open_gate();
+    run.append(run.head(), &[at(1, What::Started)]).unwrap();
     assert_eq!(other_process(), "no error");
     drop(run);
 }

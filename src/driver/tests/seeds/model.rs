@@ -222,7 +222,7 @@ impl State {
     pub(super) fn hand_over(&mut self, limits: &LimitHeaders) {
         let now = self.now();
         if let Some(most) = limits.concurrency.filter(|most| *most > 0) {
-            self.watch.told_concurrency(most);
+            self.watch.told_concurrency(now, most);
         }
         if let (Some(0), Some(wait)) = (limits.remaining, limits.wait) {
             self.watch.told_to_wait(now, wait.as_millis() as u64);

@@ -93,9 +93,15 @@ impl Life {
         let mut state = self.model.state();
         let mut wrong = Vec::new();
         for item in 0..self.world.items.len() {
-            let mut rems: Vec<usize> = state.runs.0.iter().flat_map(|log| log.rems[item].iter().copied()).collect();
-            rems.sort_unstable();
-            let runs: Vec<usize> = rems.into_iter().filter_map(|rem| Some(state.rems[rem].of?.0)).collect();
+            let rems = state.runs.0.iter().flat_map(|log| log.rems[item].iter());
+            let sent_by = rems.filter_map(|rem| {
+                let (run, batch, _) = state.rems[*rem].of?;
+                Some((state.runs.0[run].batches.get(&batch)?.process, run))
+            });
+            // In the order of sending: what was sent first may arrive last.
+            let mut runs: Vec<(u32, usize)> = sent_by.collect();
+            runs.sort_unstable();
+            let runs: Vec<usize> = runs.into_iter().map(|(_, run)| run).collect();
             for two in runs.windows(2) {
                 let ending = &folds[two[0]].endings[item];
                 use crate::engine::fact::Finding::Failed;

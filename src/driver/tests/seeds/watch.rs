@@ -10,7 +10,8 @@ use crate::tenant::{Limits, Rate};
 pub(super) struct Watch {
     calls_max: Option<(usize, u64)>,
     concurrency: usize,
-    told_concurrency: Option<usize>,
+    /// How many calls may be in flight by the last answer that said so, since when, and by the one before.
+    told_concurrency: (u64, Option<usize>, Option<usize>),
     spans: Vec<Span>,
     /// From when until when nothing may start.
     shut: (u64, u64),
@@ -31,12 +32,12 @@ impl Watch {
             (u64::from(rate.calls).saturating_sub(kept).max(1) as usize, ms(rate))
         });
         let concurrency = usize::from(limits.concurrency);
-        Self { calls_max, concurrency, told_concurrency: None, spans: Vec::new(), shut: (0, 0) }
+        Self { calls_max, concurrency, told_concurrency: (0, None, None), spans: Vec::new(), shut: (0, 0) }
     }
 
     /// A process begins: what the last one was told is gone with it.
     pub(super) fn process(&mut self) {
-        self.told_concurrency = None;
+        self.told_concurrency = (0, None, None);
         self.shut = (0, 0);
     }
 
@@ -54,7 +55,9 @@ impl Watch {
             return Some(format!("a call starts {} ms before the wait that was told is over", until - now));
         }
         let in_flight = self.spans.iter().filter(|span| span.until.is_none()).count();
-        let most = self.told_concurrency.map_or(self.concurrency, |told| told.min(self.concurrency));
+        let (told_at, told, before) = self.told_concurrency;
+        let told = if told_at < now { told } else { before.max(told) };
+        let most = told.map_or(self.concurrency, |told| told.min(self.concurrency));
         if in_flight >= most {
             return Some(format!("a call starts while {in_flight} are in flight, at most {most} may be"));
         }
@@ -85,8 +88,10 @@ impl Watch {
     }
 
     /// An answer told how many calls may be in flight.
-    pub(super) fn told_concurrency(&mut self, most: u16) {
-        self.told_concurrency = Some(usize::from(most));
+    pub(super) fn told_concurrency(&mut self, now: u64, most: u16) {
+        let (told_at, told, before) = self.told_concurrency;
+        let before = if told_at < now { told.or(Some(self.concurrency)) } else { before };
+        self.told_concurrency = (now, Some(usize::from(most)), before);
     }
 }
 
