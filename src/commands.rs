@@ -2,6 +2,7 @@
 //! standard output, everything else to standard error.
 
 pub mod check;
+mod confirm;
 mod excerpts;
 pub mod init;
 pub mod inputs;

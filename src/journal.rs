@@ -30,6 +30,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
+pub use history::{Question, done_before};
 pub use list::{Listed, RunSummaryRow, runs};
 pub use lock::{PlaybookLock, holder_of_run};
 #[cfg(test)]

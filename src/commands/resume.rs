@@ -1,9 +1,9 @@
 //! `quell resume`: takes up an unfinished run where its journal ends. Inputs are not read again; nothing is sent twice.
 
 use super::progress::announce;
-use super::run::{connect, drive, finish, runtime, tell_of_earlier, wall_clock};
+use super::run::{connect, drive, finish, runtime, wall_clock};
 use super::taken::{Sends, Taken};
-use super::{report_paths, tell};
+use super::{confirm, report_paths, tell};
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
 use crate::engine::Beginning;
@@ -59,7 +59,7 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     let (store, head, api) = (resumed.run, resumed.head, Arc::new(api));
     let (by, continued) = (running.operator.clone(), order.go_on.clone());
-    tell_of_earlier(&done_before, running);
+    confirm::tell_of_earlier(&done_before, running);
     let beginning = Beginning { by, adopted, continued, done_before, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };
     drive(driver, &id, running, state).await

@@ -5,10 +5,10 @@
 //! when the earlier steps of its target are done, or go with it.
 
 use super::inputs::Prepared;
-use super::run::{Going, ask, carry_out, runtime, show_plan};
+use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{report_paths, say, tell};
+use super::{confirm, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::{Finding, ItemId};
@@ -51,17 +51,16 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let plan = plan::retry(standing.header(), chosen.into_iter().map(|(row, _)| row).collect());
     let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
     drop(standing);
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
     if retrying.dry_run {
         say(&show::text(&plan))?;
+        confirm::tell_of_earlier(&confirm::skipped(&plan, may_be_repeated, state)?, running);
         tell("dry run: no connection was opened, nothing was sent");
         return Ok(ExitCode::Fine);
     }
     report_paths::check(running, None, state)?;
-    show_plan(&plan, retrying.yes, running);
-    if !retrying.yes {
-        ask(&plan)?;
-    }
-    let going = Going { running, state, retry_of: Some(earlier.id), permitted, keeping: *keeping };
+    let skipped = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, state)?;
+    let going = Going { running, state, retry_of: Some(earlier.id), permitted, skipped, keeping: *keeping };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 

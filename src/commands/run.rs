@@ -2,21 +2,21 @@
 
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, overlap, report_paths, room, tell};
+use super::{confirm, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
-use crate::engine::fact::{Before, ItemId, Moment, StopReason};
+use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, DoneBefore, Engine};
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, Journal, Place, RunReader, SqliteRun, StoreError};
-use crate::plan::{Plan, PlanHeader, show};
+use crate::journal::{self, Journal, Place, Question, RunReader, SqliteRun, StoreError};
+use crate::plan::{Plan, PlanHeader};
 use crate::report::Colour;
 use crate::run::RunMeta;
 use crate::simulator::Simulator;
 use serde_json::json;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -49,22 +49,10 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
-    show_plan(&prepared.plan, order.yes, &order.running);
-    if !order.yes {
-        ask(&prepared.plan)?;
-    }
-    let Order { running, state, keeping, .. } = order;
-    let going = Going { running, state, retry_of: None, permitted: None, keeping: *keeping };
+    let Order { running, state, keeping, yes, .. } = order;
+    let skipped = confirm::show_and_ask(&prepared.plan, &[], *yes, running, state)?;
+    let going = Going { running, state, retry_of: None, permitted: None, skipped, keeping: *keeping };
     runtime.block_on(carry_out(prepared, going))
-}
-
-/// Shows what will be done. Whoever is asked has to see what for, however quiet it is to be.
-pub fn show_plan(plan: &Plan, yes: bool, running: &Running) {
-    if yes {
-        announce(running, "planned", &show::text(plan), facts_of(plan));
-    } else {
-        tell(&show::text(plan));
-    }
 }
 
 /// How a new run is carried out.
@@ -77,6 +65,8 @@ pub struct Going<'a> {
     pub retry_of: Option<String>,
     /// Items that may be sent although they may have been carried out, and why.
     pub permitted: Option<(Vec<ItemId>, String)>,
+    /// What a person was shown as skipped. It is skipped whatever happened since.
+    pub skipped: Vec<DoneBefore>,
     /// What is asked of the state folder.
     pub keeping: Keeping,
 }
@@ -106,7 +96,7 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 /// Carries a plan out as a new run.
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let Going { running, state, retry_of, permitted, keeping } = going;
+    let Going { running, state, retry_of, permitted, skipped, keeping } = going;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.
@@ -141,8 +131,9 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let fitted = room::fitted(&plan.header)?;
     let engine = Engine::new(&id, &fitted, shapes(&plan), spent);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
-    let done_before = store.done_before(engine.pending(), created, plan.header.dedupe_window, may_be_repeated)?;
-    tell_of_earlier(&done_before, running);
+    let question = Question { now: created, window: plan.header.dedupe_window, permitted: may_be_repeated };
+    let done_before = confirm::and_what_was_shown(store.done_before(engine.pending(), question)?, skipped);
+    confirm::tell_of_earlier(&done_before, running);
     let header = Arc::new(plan.header.clone());
     drop(fitted);
     // From here on everything is in the journal; what is left of the plan would only take memory.
@@ -154,27 +145,6 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let beginning = Beginning { by: running.operator.clone(), permitted, done_before, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
-}
-
-/// What will not be sent because of other runs, in one line.
-pub fn tell_of_earlier(done_before: &[DoneBefore], running: &Running) {
-    let of = |is: &dyn Fn(Before) -> bool| -> usize {
-        done_before.iter().filter(|before| is(before.became)).map(|before| before.items.len()).sum()
-    };
-    let done = of(&Before::is_done);
-    let planned = of(&|became| became == Before::Planned);
-    let doubtful = of(&|_| true) - done - planned;
-    let parts = [
-        (done, "done by earlier runs"),
-        (doubtful, "perhaps done by earlier runs (`quell show --needs-me`)"),
-        (planned, "left to a run that is going on"),
-    ];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    if !parts.is_empty() {
-        let words = format!("skipped: {}", parts.join(", "));
-        let fields = json!({"done": done, "may_have_been_done": doubtful, "left_to_others": planned});
-        announce(running, "skipped", &words, fields);
-    }
 }
 
 /// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
@@ -292,12 +262,6 @@ fn simulator_cut(extensions: &http::Extensions) -> Option<bool> {
     extensions.get::<crate::simulator::Broken>().map(|broken| broken.carried_out)
 }
 
-/// What a machine wants to know of a plan before it is carried out.
-fn facts_of(plan: &Plan) -> serde_json::Value {
-    let PlanHeader { playbook, tenant, rows, digest, .. } = &plan.header;
-    json!({"playbook": playbook, "tenant": tenant.name, "rows": rows, "items": plan.items.len(), "digest": digest})
-}
-
 /// Now, by the wall.
 pub fn wall_clock() -> Moment {
     Moment(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
@@ -363,25 +327,4 @@ fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask >> (kind.as_raw_value() - 1) & 1 == 1
-}
-
-/// Asks on the terminal: who carries on types how many hosts are concerned.
-pub fn ask(plan: &Plan) -> Result<(), Failure> {
-    let targets = plan.items.iter().map(|item| item.target).max().map_or(0, |last| last + 1);
-    if plan.items.is_empty() {
-        return Ok(());
-    }
-    let tenant = crate::report::inert::terminal(&plan.header.tenant.name).into_owned();
-    let mut err = std::io::stderr().lock();
-    let hosts = if targets == 1 { "1 host".to_owned() } else { format!("{targets} hosts") };
-    let _ = write!(err, "{tenant}, {hosts}, {} items: type {targets} to carry this out: ", plan.items.len());
-    let _ = err.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was sent")))?;
-    if answer.trim() == targets.to_string() {
-        return Ok(());
-    }
-    Err(Failure::Held("not confirmed; nothing was sent".to_owned()))
 }

@@ -10,7 +10,7 @@ use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
 use crate::engine::{DoneBefore, Engine, Illegal};
 use crate::error::Failure;
-use crate::journal::{Journal, Resumed, RunReader, StoreError};
+use crate::journal::{Journal, Question, Resumed, RunReader, StoreError};
 use crate::plan::PlanHeader;
 use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
 use crate::tenant::{Action, Tenant};
@@ -79,8 +79,9 @@ impl Taken {
     /// What other runs did, or may have done, of what is still to be sent.
     pub fn done_before(&self) -> Result<Vec<DoneBefore>, Failure> {
         let window = self.resumed.header.dedupe_window;
-        let (pending, permitted) = (self.engine.pending(), self.engine.permitted());
-        Ok(self.resumed.run.done_before(pending, wall_clock(), window, &permitted)?)
+        let permitted = self.engine.permitted();
+        let question = Question { now: wall_clock(), window, permitted: &permitted };
+        Ok(self.resumed.run.done_before(self.engine.pending(), question)?)
     }
 
     /// Why the journal is taken over, when another machine wrote it last.

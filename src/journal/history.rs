@@ -6,12 +6,14 @@
 use super::acts;
 use super::keys::{ItemKeys, Keys};
 use super::reader::RunReader;
-use super::schema::from_sqlite;
-use super::{SqliteRun, StoreError};
+use super::schema::{self, from_sqlite};
+use super::{SqliteRun, StoreError, folder, lock};
 use crate::engine::DoneBefore;
 use crate::engine::fact::{Before, ItemId, Moment, Settled, What};
-use crate::plan::ActKey;
+use crate::plan::{self, ActKey, Plan};
+use rusqlite::{Connection, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 /// Items that one [`DoneBefore`] names at most: it becomes one fact.
@@ -34,12 +36,22 @@ struct Past {
     carried_out: HashMap<usize, i64>,
 }
 
+/// What is asked of the history.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The time by which ages are told.
+    pub now: Moment,
+    /// For how long a success counts.
+    pub window: Duration,
+    /// Items for which no doubt counts: what is surely done or on its way does.
+    pub permitted: &'a [ItemId],
+}
+
 impl SqliteRun {
     /// Which of the pending items another run of this tenant carried out, or may have: those that succeeded or were found
-    /// carried out not longer than `window` before `now`, and without an end those of which nobody knows for sure. An
+    /// carried out not longer than the window ago, and without an end those of which nobody knows for sure. An
     /// item whose inverse was carried out by a later act is free again. Of several acts that count the one sent last decides.
-    /// For items that are `permitted` no doubt counts, but what is surely done or on its way does. Simulated runs have no
-    /// past.
+    /// Simulated runs have no past.
     ///
     /// What another run that is going on at this moment has in its plan is left to that one.
     ///
@@ -48,31 +60,67 @@ impl SqliteRun {
     pub fn done_before(
         &self,
         pending: impl IntoIterator<Item = ItemId>,
-        now: Moment,
-        window: Duration,
-        permitted: &[ItemId],
+        question: Question<'_>,
     ) -> Result<Vec<DoneBefore>, StoreError> {
         let Some(item_keys) = self.item_keys() else { return Ok(Vec::new()) };
-        let permitted: BTreeSet<_> = permitted.iter().collect();
         let mut pending: Vec<_> = pending.into_iter().collect();
         pending.sort_unstable();
-        let asked = self.keys_of(item_keys, &pending)?;
+        let history = History { connection: self.connection(), path: self.database(), own: Some(self.key()) };
+        let mut asked = Vec::with_capacity(pending.len());
+        let snapshot = history.snapshot()?;
+        item_keys.for_each(&snapshot, self.database(), |keys| {
+            if pending.binary_search(&keys.item).is_ok() {
+                asked.push(keys);
+            }
+        })?;
+        drop(snapshot);
+        history.judge(&asked, question)
+    }
+}
+
+/// What [`SqliteRun::done_before`] would say of a new run with this plan, by what can be read at this moment without going
+/// to the gate. A journal of schema 1 has no index to ask: it says nothing of what stands in it.
+pub fn done_before(state: &Path, plan: &Plan, question: Question<'_>) -> Result<Vec<DoneBefore>, StoreError> {
+    let Some(path) = folder::database_in(&state.join(&plan.header.tenant.name))? else { return Ok(Vec::new()) };
+    let Some(connection) = schema::open_for_reading(&path)? else { return Ok(Vec::new()) };
+    if schema::version(&connection, &path)?.is_none_or(|version| version < 2) {
+        return Ok(Vec::new());
+    }
+    let asked = (0..).map(ItemId).zip(&plan.items).map(|(item, planned)| {
+        let (event, step) = (&plan.events[planned.event as usize], &plan.header.steps[usize::from(planned.step)]);
+        let sent = event.sent();
+        Keys { item, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) }
+    });
+    History { connection: &connection, path: &path, own: None }.judge(&asked.collect::<Vec<_>>(), question)
+}
+
+/// The acts and plans of a tenant's runs, all but the one that asks.
+struct History<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+    own: Option<i64>,
+}
+
+impl History<'_> {
+    fn judge(&self, asked: &[Keys], question: Question<'_>) -> Result<Vec<DoneBefore>, StoreError> {
+        let Question { now, window, permitted } = question;
+        let permitted: BTreeSet<_> = permitted.iter().collect();
         let mut wanted: Vec<ActKey> =
             asked.iter().flat_map(|keys| [Some(keys.does), keys.undone_by]).flatten().collect();
         wanted.sort_unstable();
         wanted.dedup();
         // Before the index is read: a run that is not there any more has all its acts in what is read from here on, and
-        // nobody else can begin meanwhile.
-        let live = self.live_runs()?;
+        // at the gate nobody else begins meanwhile.
+        let live = lock::live_runs(self.path.parent().unwrap_or(Path::new(".")))?;
         let mut past = Past::default();
-        let names = acts::prove(self.connection(), self.database(), |run, act| {
+        let names = acts::prove(self.connection, self.path, |run, act| {
             let Ok(place) = wanted.binary_search(&act.key) else { return };
             let became = act.became.0;
             if became.is_done() {
                 let last = past.carried_out.entry(place).or_insert(act.sent);
                 *last = act.sent.max(*last);
             }
-            if run != self.key() && counts(became, act.at, now, window) {
+            if Some(run) != self.own && counts(became, act.at, now, window) {
                 let this = Latest { sent: act.sent, run, became };
                 let last = past.acts.entry(place).or_insert(this);
                 *last = (*last).max(this);
@@ -102,19 +150,19 @@ impl SqliteRun {
     ) -> Result<HashMap<usize, String>, StoreError> {
         let mut planned = HashMap::new();
         for run in live {
-            let Some((key, name)) = names.iter().find(|(key, name)| *name == run && **key != self.key()) else {
+            let Some((key, name)) = names.iter().find(|(key, name)| *name == run && Some(**key) != self.own) else {
                 continue;
             };
-            let failed = |e| from_sqlite("read", self.database(), e);
-            let reader = RunReader::open_in(self.database(), *key)?;
+            let failed = |e| from_sqlite("read", self.path, e);
+            let reader = RunReader::open_in(self.path, *key)?;
             if reader.meta().simulated {
                 continue;
             }
             reader.verify_plan()?;
             let ended = items_not_to_come(&reader)?;
-            let keys = ItemKeys::of_run(self.connection(), *key, &reader.header().steps).map_err(failed)?;
-            let snapshot = self.connection().unchecked_transaction().map_err(failed)?;
-            keys.for_each(&snapshot, self.database(), |keys| {
+            let keys = ItemKeys::of_run(self.connection, *key, &reader.header().steps).map_err(failed)?;
+            let snapshot = self.snapshot()?;
+            keys.for_each(&snapshot, self.path, |keys| {
                 if let Ok(place) = wanted.binary_search(&keys.does)
                     && !ended.contains(&keys.item)
                 {
@@ -125,16 +173,8 @@ impl SqliteRun {
         Ok(planned)
     }
 
-    fn keys_of(&self, item_keys: &ItemKeys, pending: &[ItemId]) -> Result<Vec<Keys>, StoreError> {
-        let snapshot =
-            self.connection().unchecked_transaction().map_err(|e| from_sqlite("read", self.database(), e))?;
-        let mut asked = Vec::with_capacity(pending.len());
-        item_keys.for_each(&snapshot, self.database(), |keys| {
-            if pending.binary_search(&keys.item).is_ok() {
-                asked.push(keys);
-            }
-        })?;
-        Ok(asked)
+    fn snapshot(&self) -> Result<Transaction<'_>, StoreError> {
+        self.connection.unchecked_transaction().map_err(|e| from_sqlite("read", self.path, e))
     }
 }
 

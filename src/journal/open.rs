@@ -91,11 +91,6 @@ impl Journal {
         budget::spent(&self.connection, &self.folder.path, &self.path, now)
     }
 
-    /// The runs that other processes work on at this moment. None begins, and none is taken up, while this value lives.
-    pub fn live_runs(&self) -> Result<Vec<String>, StoreError> {
-        lock::live_runs(&self.folder.path)
-    }
-
     /// Begins a run: its plan is durable when this returns. `meta.id` comes from [`Journal::free_run_id`].
     pub fn begin(mut self, meta: &RunMeta, plan: &Plan) -> Result<SqliteRun, StoreError> {
         if !is_run_name(&meta.id) {

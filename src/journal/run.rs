@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::folder::TenantFolder;
 use super::head::HeadFile;
 use super::keys::ItemKeys;
-use super::lock::{self, Lock, PlaybookLock};
+use super::lock::{Lock, PlaybookLock};
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
 use super::slots::Slots;
@@ -97,12 +97,6 @@ impl SqliteRun {
     pub fn sends_nothing(&mut self) {
         self.acting = None;
         self.gate = None;
-    }
-
-    /// The runs of the tenant of which processes may still send something at this moment, this one among them.
-    pub(super) fn live_runs(&self) -> Result<Vec<String>, StoreError> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        lock::live_runs(folder)
     }
 
     /// From now on its calls go before those of runs that do not go first.

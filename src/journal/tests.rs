@@ -158,6 +158,11 @@ fn written(history: &[Vec<Fact>]) -> tempfile::TempDir {
     state
 }
 
+/// What is asked when no success is old.
+fn at_any_time(window: std::time::Duration) -> Question<'static> {
+    Question { now: Moment(0), window, permitted: &[] }
+}
+
 /// As the first append does, here without a fact.
 fn leave_gate(mut run: SqliteRun) -> SqliteRun {
     let head = run.head();

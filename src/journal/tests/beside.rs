@@ -53,14 +53,14 @@ fn runs_are_written_beside_each_other_and_each_by_one_process() {
         two.append(two.head(), &facts).unwrap();
     }
     assert_eq!(facts_of(&one.reader().unwrap()).unwrap(), facts_of(&two.reader().unwrap()).unwrap());
-    assert_eq!(Journal::open(state.path(), TENANT).unwrap().live_runs().unwrap(), ["a", "b"]);
+    assert_eq!(lock::live_runs(&state.path().join(TENANT)).unwrap(), ["a", "b"]);
     let process = std::process::id();
     let held = format!("process {process} with run a is working on run a");
     assert_eq!(text(resume(state.path(), Some("a")), state.path()), held);
     let holder = holder_of_run(state.path(), TENANT, "a").unwrap();
     assert_eq!(holder.as_deref(), Some(&*format!("process {process} with run a")));
     drop(one);
-    assert_eq!(Journal::open(state.path(), TENANT).unwrap().live_runs().unwrap(), ["b"]);
+    assert_eq!(lock::live_runs(&state.path().join(TENANT)).unwrap(), ["b"]);
     assert_eq!(holder_of_run(state.path(), TENANT, "a").unwrap(), None);
     let taken = resume(state.path(), Some("a")).unwrap();
     assert_eq!(taken.head.sequence, flat(&history()).len() as u64);

@@ -136,13 +136,13 @@ impl Bench {
     fn resume(&self, journal: Journal) -> Result<Resume, StoreError> {
         let Resumed { mut run, head, .. } = journal.resume("second")?;
         let bodies = run.bodies(&[ItemId(0), ItemId(1), ItemId(2)])?;
-        Ok((head, bodies, run.done_before((0..3).map(ItemId), NOW, WINDOW, &[])?))
+        Ok((head, bodies, run.done_before((0..3).map(ItemId), Question { now: NOW, window: WINDOW, permitted: &[] })?))
     }
 
     /// Begins a run over the items of both.
     fn begin(&self, journal: Journal) -> Result<Vec<DoneBefore>, StoreError> {
         let run = journal.begin(&meta("third", 3), &self.plan)?;
-        run.done_before((0..9).map(ItemId), NOW, WINDOW, &[])
+        run.done_before((0..9).map(ItemId), Question { now: NOW, window: WINDOW, permitted: &[] })
     }
 
     /// Attempts in the hurt folder; how many were made, and how many of them were refused.

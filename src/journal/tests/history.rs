@@ -46,7 +46,7 @@ fn lost(batch: u32) -> What {
 /// Everything that a run over the same fourteen events is told, as `item: run end`.
 fn told(run: &SqliteRun, now: u64, permitted: &[ItemId]) -> Vec<String> {
     let all = (0..14).map(ItemId);
-    let found = run.done_before(all, Moment(EPOCH + now), WINDOW, permitted).unwrap();
+    let found = run.done_before(all, Question { now: Moment(EPOCH + now), window: WINDOW, permitted }).unwrap();
     let mut told: Vec<(u32, String)> = Vec::new();
     for DoneBefore { items, run, became } in found {
         told.extend(items.iter().map(|item| (item.0, format!("{}: {run} {became:?}", item.0))));
@@ -169,9 +169,24 @@ fn what_is_told_is_grouped_and_each_fact_stays_small() {
     let lost = What::Unanswered { batch: BatchId(1), message: String::new(), lost: true };
     first.append(first.head(), &[at(2, lost), at(3, submitting(2, 2400..2450))]).unwrap();
     drop(first);
-    let told =
-        begin_with(state.path(), "second", &plan).done_before((0..2500).rev().map(ItemId), Moment(0), WINDOW, &[]);
+    let told = begin_with(state.path(), "second", &plan).done_before((0..2500).rev().map(ItemId), at_any_time(WINDOW));
     let told: Vec<_> = told.unwrap().into_iter().map(|told| (told.became, told.items[0].0, told.items.len())).collect();
     let unknown = Before::Unknown;
     assert_eq!(told, [(Before::Open, 2400, 50), (unknown, 0, 1000), (unknown, 1000, 1000), (unknown, 2000, 400)]);
+}
+
+#[test]
+fn who_reads_before_a_run_begins_is_told_what_the_run_is_told() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = plain_plan(0..14, 1);
+    let permitted = [ItemId(5)];
+    let question = Question { now: Moment(EPOCH + 40), window: WINDOW, permitted: &permitted };
+    assert_eq!(done_before(state.path(), &plan, question).unwrap(), []);
+    append_all(&mut begin_with(state.path(), "first", &plan), &every_way());
+    let mut live = begin_with(state.path(), "live", &plain_plan(13..20, 1));
+    append_all(&mut live, &[vec![at(30, What::Started)]]);
+    let read = done_before(state.path(), &plan, question).unwrap();
+    let run = begin_with(state.path(), "second", &plan);
+    assert_eq!(read, run.done_before((0..14).map(ItemId), question).unwrap());
+    assert!(read.iter().any(|before| before.became == Before::Planned) && read.len() > 3, "{read:?}");
 }

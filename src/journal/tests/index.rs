@@ -79,7 +79,7 @@ fn a_row_that_is_changed_while_a_run_goes_on_is_found_before_it_is_relied_on() {
     let state = two_runs();
     let third = begin_with(state.path(), "third", &plain_plan(0..14, 1));
     database(state.path()).execute_batch("UPDATE acts SET state = 2, at = 0 WHERE run = 1 AND item = 4").unwrap();
-    let told = third.done_before((0..14).map(ItemId), Moment(0), Duration::ZERO, &[]);
+    let told = third.done_before((0..14).map(ItemId), at_any_time(Duration::ZERO));
     assert!(
         text(told, state.path()).ends_with("the rows of run first in the index of acts are not those that it wrote")
     );
@@ -238,7 +238,7 @@ fn the_past_of_many_items_is_found_in_one_pass() {
     acts::prove(second.connection(), second.database(), |_, _| {}).unwrap();
     let proven = (cpu_time() - start, wall.elapsed());
     let (start, wall) = (cpu_time(), std::time::Instant::now());
-    let told = second.done_before((0..items).map(ItemId), Moment(0), Duration::ZERO, &[]).unwrap();
+    let told = second.done_before((0..items).map(ItemId), at_any_time(Duration::ZERO)).unwrap();
     let found = (cpu_time() - start, wall.elapsed());
     println!(
         "{items} items (CPU, wall): begun in {begun:?}, index proven in {proven:?}, their past found in {found:?}"

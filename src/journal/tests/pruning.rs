@@ -70,7 +70,12 @@ fn only_what_nobody_needs_goes() {
 
     // What was kept still says so, and the names, rows and events of new runs are their own.
     let next = begin_with(state.path(), "next", &plain_plan(0..9, 1));
-    let told = next.done_before((0..9).map(ItemId), Moment(1_790_000_000_004 + 40 * DAY_MS), days(30), &[]).unwrap();
+    let told = next
+        .done_before(
+            (0..9).map(ItemId),
+            Question { now: Moment(1_790_000_000_004 + 40 * DAY_MS), window: days(30), permitted: &[] },
+        )
+        .unwrap();
     let told: Vec<_> = told.into_iter().flat_map(|told| told.items).collect();
     assert_eq!(told, [ItemId(7)]);
     drop(next);
