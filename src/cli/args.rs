@@ -24,7 +24,7 @@ pub struct TenantArg {
 #[derive(Debug, Clone, Args)]
 pub(super) struct VolatileArg {
     /// Keep the journal even on a file system that does not outlast a restart
-    #[arg(long, env = "QUELL_ALLOW_VOLATILE_STATE")]
+    #[arg(long, env = "QUELL_ALLOW_VOLATILE_STATE", value_parser = clap::builder::BoolishValueParser::new())]
     allow_volatile_state: bool,
 }
 

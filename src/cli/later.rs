@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("which").args(["ids", "batch"])))]
 pub(super) struct ResolvingArgs {
-    /// The run [default: the newest that has such items], then numbers of items
+    /// The run [default: the newest that has such items], then numbers of items, as `quell show` has them
     #[arg(value_name = "RUN|ITEM")]
     names: Vec<String>,
     /// A file of remediation ids from the console, one a line: each is read, and its detail must prove whose it is
@@ -107,7 +107,7 @@ pub(super) struct RetryingArgs {
     /// resolved as not carried out
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',', value_parser = outcome, required = true)]
     outcome: Vec<Outcome>,
-    /// Items that may have been carried out and are sent all the same; needs --reason
+    /// Numbers of items, as `quell show` has them, that may have been carried out and are sent all the same; needs --reason
     #[arg(long, value_name = "ITEM", value_delimiter = ',', requires = "reason")]
     permit_repeat: Vec<u32>,
     /// Do not ask

@@ -84,7 +84,7 @@ fn only_reading(resolving: &Resolving) -> Running {
 /// One id a line; empty lines and those that begin with `#` say nothing.
 fn ids_of(file: &Path) -> Result<Vec<(u32, String)>, Failure> {
     let text = yaml::load(file).map_err(|problem| Failure::Problems(vec![problem]))?;
-    let lines = (1..).zip(text.lines()).map(|(number, line)| (number, line.trim()));
+    let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines()).map(|(number, line)| (number, line.trim()));
     let mut problems = Vec::new();
     let mut ids: Vec<(u32, String)> = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {

@@ -2,8 +2,10 @@
 
 use super::view::ItemView;
 use super::{Ending, ReportError, Source, Summary, words};
+use crate::engine::Outcome;
 use crate::plan::{ItemRow, RowWithoutItem};
 use crate::playbook::ReportFormat;
+use std::collections::BTreeMap;
 
 /// How many items to show of each kind.
 #[derive(Clone, Copy)]
@@ -19,6 +21,8 @@ pub(super) struct Picked<'a> {
     pub(super) needs_person: Vec<(ItemRow, &'a Ending)>,
     /// In item order.
     pub(super) others: Vec<(ItemRow, &'a Ending)>,
+    /// Why items were skipped, and how many for each reason.
+    pub(super) skipped: BTreeMap<&'a str, u64>,
 }
 
 impl<'a> Picked<'a> {
@@ -26,8 +30,12 @@ impl<'a> Picked<'a> {
     pub(super) fn of(source: &Source<'a>, limits: Limits) -> Result<Self, ReportError> {
         let mut urgent: Vec<Vec<(ItemRow, &Ending)>> = vec![Vec::new(); words::NEEDS_PERSON.len()];
         let mut others = Vec::new();
+        let mut skipped = BTreeMap::new();
         let summary = source.each_item(|row, _| {
             let Some(ending) = source.folded.endings.get(row.item as usize) else { return Ok(()) };
+            if ending.outcome == Outcome::Skipped {
+                *skipped.entry(ending.reason.as_deref().unwrap_or_default()).or_default() += 1;
+            }
             let open = words::NEEDS_PERSON.iter().position(|&outcome| outcome == ending.outcome);
             match open.filter(|_| ending.resolution.is_none()) {
                 Some(rank) if urgent[rank].len() < limits.needs_person_max => urgent[rank].push((row, ending)),
@@ -37,7 +45,7 @@ impl<'a> Picked<'a> {
             Ok(())
         })?;
         let needs_person = urgent.into_iter().flatten().take(limits.needs_person_max).collect();
-        Ok(Self { summary, needs_person, others })
+        Ok(Self { summary, needs_person, others, skipped })
     }
 
     /// How many items that need a person are not shown.

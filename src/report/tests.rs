@@ -164,7 +164,13 @@ fn verdicts() {
         (&[Succeeded, Succeeded], true, None, "all 2 items succeeded", "-"),
         (&[Succeeded, Skipped], true, None, "1 item succeeded, 1 skipped", "-"),
         (&[Succeeded, StillQueued], true, None, "finished well, 1 of 2 items still queued", "-"),
-        (&[Succeeded, Failed, StillQueued], true, None, "finished, 2 of 3 items did not succeed", "-"),
+        (
+            &[Succeeded, Failed, NotStarted, StillQueued],
+            true,
+            None,
+            "finished, 3 of 4 items did not succeed",
+            "quell retry contain-0612-7f3 --outcome failed,not_started",
+        ),
         (&[Succeeded, Blocked], true, None, "finished, 1 of 2 items did not succeed", "-"),
         (&[Succeeded, Open], false, None, "stopped early; 1 of 2 items succeeded", "quell resume contain-0612-7f3"),
         (
@@ -174,7 +180,13 @@ fn verdicts() {
             "stopped early, the API cannot be reached; 1 of 2 items succeeded",
             "quell resume contain-0612-7f3",
         ),
-        (&[Unknown, Unmatched, Failed], true, None, "a person must look: 1 unknown and 1 unmatched of 3 items", "-"),
+        (
+            &[Unknown, Unmatched, Failed],
+            true,
+            None,
+            "a person must look: 1 unknown and 1 unmatched of 3 items",
+            "quell show --needs-me contain-0612-7f3",
+        ),
     ];
     for (outcomes, complete, stopped, first, next) in cases {
         assert_eq!(verdict(outcomes, complete, stopped), (first.to_owned(), next.to_owned()), "{outcomes:?}");

@@ -42,6 +42,7 @@ pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<
     run(source, out)?;
     counts(&picked, paint, out)?;
     needs_person(source, &picked, paint, out)?;
+    skipped(&picked, out)?;
     rows_without_item(source, out)?;
     if let Some(next) = verdict.next(&source.run.id) {
         writeln!(out, "\nnext: {}", inert::terminal(&next))?;
@@ -53,7 +54,16 @@ pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<
 pub(super) struct Verdict {
     pub(super) tone: Tone,
     pub(super) words: String,
-    next: Option<&'static str>,
+    next: Option<Next>,
+}
+
+/// What goes on from here.
+enum Next {
+    /// A person looks.
+    Look,
+    Resume,
+    /// Items with these outcomes may go again.
+    Retry(Vec<Outcome>),
 }
 
 impl Verdict {
@@ -64,9 +74,16 @@ impl Verdict {
         let items = count(summary.items, "item");
         let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
         let refused = summary.rows_without_item.refused;
-        let goes_on = (!totals.complete).then_some("quell resume");
+        let unclear = n(Outcome::Unknown) + n(Outcome::Unmatched);
+        let again = [Outcome::Failed, Outcome::Rejected, Outcome::NotStarted];
+        let again: Vec<Outcome> = again.into_iter().filter(|&outcome| n(outcome) > 0).collect();
+        let next = match () {
+            () if unclear > 0 => Some(Next::Look),
+            () if !totals.complete => Some(Next::Resume),
+            () => (!again.is_empty()).then_some(Next::Retry(again)),
+        };
         let (tone, words) = match () {
-            () if n(Outcome::Unknown) + n(Outcome::Unmatched) > 0 => {
+            () if unclear > 0 => {
                 let of = [(Outcome::Unknown, n(Outcome::Unknown)), (Outcome::Unmatched, n(Outcome::Unmatched))];
                 let of = of.into_iter().filter(|&(_, n)| n > 0).map(|(of, n)| format!("{n} {}", words::outcome(of)));
                 let of = of.collect::<Vec<_>>().join(" and ");
@@ -87,12 +104,19 @@ impl Verdict {
             }
             () => (Tone::Bad, format!("finished, {} of {items} did not succeed", summary.items - good)),
         };
-        Self { tone, words, next: goes_on }
+        Self { tone, words, next }
     }
 
     /// The command that goes on from here.
     fn next(&self, run: &str) -> Option<String> {
-        self.next.map(|command| format!("{command} {run}"))
+        Some(match self.next.as_ref()? {
+            Next::Look => format!("quell show --needs-me {run}"),
+            Next::Resume => format!("quell resume {run}"),
+            Next::Retry(outcomes) => {
+                let outcomes: Vec<&str> = outcomes.iter().map(|&outcome| words::outcome(outcome)).collect();
+                format!("quell retry {run} --outcome {}", outcomes.join(","))
+            }
+        })
     }
 }
 
@@ -218,6 +242,24 @@ fn needs_person(
     }
     let of_other_groups: usize = groups.iter().skip(GROUPS_MAX).map(Vec::len).sum();
     left_out(source, picked.needs_person_left_out() + of_other_groups as u64, out)
+}
+
+/// Because of which runs items were skipped.
+fn skipped(picked: &Picked<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    let mut reasons: Vec<(&str, u64)> = picked.skipped.iter().map(|(why, n)| (*why, *n)).collect();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    writeln!(out, "\nskipped:")?;
+    for (why, n) in reasons.iter().take(GROUPS_MAX) {
+        writeln!(out, "  {n} {}", inert::shorten(&inert::terminal(why), REASON_CHARACTERS_MAX))?;
+    }
+    let more = reasons.len().saturating_sub(GROUPS_MAX);
+    if more > 0 {
+        writeln!(out, "  and for {more} more reasons")?;
+    }
+    Ok(())
 }
 
 /// Items that ended the same way for the same reason, in the order of their first ones.
