@@ -7,6 +7,7 @@
 //! Imports run one way: `commands → driver → engine → plan → playbook, tenant, events`. A test holds this.
 
 pub mod inert;
+pub mod noun;
 pub mod problem;
 pub mod yaml;
 

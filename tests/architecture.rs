@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in the order in which one may know another: each may know what it lists, and lists only rooms above it,
 /// so that there is no way around in a circle. The name is the module's: `src/NAME.rs` with all below `src/NAME/`.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("inert", &[]),
+    ("noun", &[]),
     ("problem", &["inert"]),
     ("yaml", &["inert", "problem"]),
     ("tenant", &["inert", "problem", "yaml"]),
     ("playbook", &["inert", "problem", "yaml", "tenant"]),
-    ("events", &["inert", "problem", "tenant"]),
-    ("plan", &["inert", "problem", "yaml", "tenant", "playbook", "events"]),
+    ("events", &["inert", "noun", "problem", "tenant"]),
+    ("plan", &["inert", "noun", "problem", "yaml", "tenant", "playbook", "events"]),
     ("engine", &["inert", "tenant", "events", "plan"]),
     ("run", &["engine"]),
     // The store and the way to the API carry the engine's facts and calls, and do not know each other.
@@ -24,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("api", &["inert", "tenant", "plan", "engine"]),
     ("driver", &["inert", "tenant", "plan", "engine", "run", "journal", "api"]),
     // A report is made of plan and facts, wherever they were kept.
-    ("report", &["inert", "tenant", "playbook", "events", "plan", "engine", "run"]),
+    ("report", &["inert", "noun", "tenant", "playbook", "events", "plan", "engine", "run"]),
     // It stands for a server: what it shares with the client is the vendor's documents and the tenant's words.
     ("simulator", &["inert", "tenant"]),
     ("fuzzing", &["inert", "problem", "tenant", "playbook", "events", "plan", "engine", "run", "api", "report"]),
@@ -35,8 +36,9 @@ const ROOMS: [(&str, &[&str]); 19] = [
 ];
 
 /// Commands wire all parts together.
-const EVERYTHING: [&str; 16] = [
+const EVERYTHING: [&str; 17] = [
     "inert",
+    "noun",
     "problem",
     "yaml",
     "tenant",

@@ -3,6 +3,7 @@
 use super::inputs::{is_yaml, read_playbook, read_tenant, read_yaml, search_tenant};
 use super::{report_paths, say, tell};
 use crate::error::{ExitCode, Failure};
+use crate::noun::count;
 use crate::plan;
 use crate::problem::{Place, Problem};
 use crate::tenant::Tenant;
@@ -31,8 +32,7 @@ pub fn execute(files: &[PathBuf], tenant: Option<&Path>) -> Result<ExitCode, Fai
     if !problems.is_empty() {
         return Err(Failure::Problems(problems));
     }
-    let files = if found.len() == 1 { "1 file".to_owned() } else { format!("{} files", found.len()) };
-    say(&format!("{files} checked, no problems\n"))?;
+    say(&format!("{} checked, no problems\n", count(found.len(), "file")))?;
     Ok(ExitCode::Fine)
 }
 

@@ -6,36 +6,51 @@
 use super::progress::announce;
 use super::run::wall_clock;
 use super::tell;
-use crate::cli::Running;
+use crate::cli::{Keeping, Running};
 use crate::engine::DoneBefore;
 use crate::engine::fact::{Before, ItemId};
 use crate::error::Failure;
-use crate::journal::{self, Question};
-use crate::plan::{Plan, PlanHeader, show};
+use crate::journal::{self, Place, Question, StoreError};
+use crate::noun::count;
+use crate::plan::{Plan, PlanHeader, PlannedItem, show};
 use crate::report::inert;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
+/// What was said before a run, and to what a person said yes.
+#[derive(Debug, Default)]
+pub struct Approved {
+    /// What was shown as skipped. It is skipped whatever happened since.
+    pub(super) skipped: Vec<DoneBefore>,
+    /// What is doubtful about the state folder.
+    pub(super) state_warning: Option<String>,
+}
+
 /// Shows what will be done and asks for it, unless `yes`. Whoever is asked has to see what for, however quiet it is to
-/// be. Returns what was shown as skipped.
+/// be.
 pub(super) fn show_and_ask(
     plan: &Plan,
     permitted: &[ItemId],
     yes: bool,
     running: &Running,
-    state: &Path,
-) -> Result<Vec<DoneBefore>, Failure> {
+    (state, keeping): (&Path, Keeping),
+) -> Result<Approved, Failure> {
     if yes {
         announce(running, "planned", &show::text(plan), facts_of(plan));
-        return Ok(Vec::new());
+    } else {
+        tell(&show::text(plan));
     }
-    tell(&show::text(plan));
-    let skipped = skipped(plan, permitted, state)?;
+    if plan.header.tenant.simulated {
+        ask(plan, &[], yes)?;
+        return Ok(Approved::default());
+    }
+    let state_warning = look_at(state, &plan.header.tenant.name, keeping, running)?;
+    let skipped = if yes { Vec::new() } else { skipped(plan, permitted, state)? };
     tell_of_earlier(&skipped, &Running { quiet: false, ..running.clone() });
-    ask(plan, &skipped)?;
-    Ok(skipped)
+    ask(plan, &skipped, yes)?;
+    Ok(Approved { skipped, state_warning })
 }
 
 /// What a run with this plan would skip if it began now. Simulated runs skip nothing.
@@ -84,29 +99,66 @@ fn facts_of(plan: &Plan) -> serde_json::Value {
     json!({"playbook": playbook, "tenant": tenant.name, "rows": rows, "items": plan.items.len(), "digest": digest})
 }
 
-/// Asks on the terminal: who carries on types how many hosts are concerned.
-fn ask(plan: &Plan, skipped: &[DoneBefore]) -> Result<(), Failure> {
-    let skipped: HashSet<ItemId> = skipped.iter().flat_map(|before| before.items.iter().copied()).collect();
-    let sent = (0..).map(ItemId).zip(&plan.items).filter(|(item, _)| !skipped.contains(item));
+/// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
+fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> Result<Option<String>, Failure> {
+    let place = journal::place_of(state)?;
+    let warning = place.warning();
+    if let (Place::Volatile(_), Some(warning), false) = (place, &warning, keeping.allow_volatile) {
+        return Err(StoreError::Volatile { warning: warning.clone() }.into());
+    }
+    let loud = Running { quiet: false, ..running.clone() };
+    if let Some(warning) = &warning {
+        announce(&loud, "state_warning", warning, json!({}));
+    }
+    if journal::runs(state)?.runs.iter().any(|run| run.meta.tenant == tenant) {
+        return Ok(warning);
+    }
+    if keeping.require_history {
+        return Err(StoreError::NoHistory { tenant: tenant.to_owned(), state: state.display().to_string() }.into());
+    }
+    let words =
+        format!("this state folder knows of no earlier run on {tenant}: whatever was done before is done again");
+    announce(&loud, "no_history", &words, json!({}));
+    Ok(warning)
+}
+
+/// How many items will be sent, and to how many targets, if every step succeeds. What waits behind a step of its target
+/// that is skipped, and that nobody knows to be done, is not sent.
+fn to_send(plan: &Plan, skipped: &[DoneBefore]) -> (usize, usize) {
+    let skips = skipped.iter().flat_map(|before| before.items.iter().map(|item| (*item, before.became.is_done())));
+    let skips: HashMap<ItemId, bool> = skips.collect();
+    let item = |item: &ItemId| &plan.items[item.0 as usize];
+    let mut ends: HashMap<u32, u16> = HashMap::new();
+    for (id, _) in skips.iter().filter(|(_, is_done)| !**is_done) {
+        let first = ends.entry(item(id).target).or_insert(u16::MAX);
+        *first = item(id).step.min(*first);
+    }
+    let waits = |item: &PlannedItem| ends.get(&item.target).is_some_and(|step| *step < item.step);
+    let sent = (0..).map(ItemId).zip(&plan.items).filter(|(id, item)| !skips.contains_key(id) && !waits(item));
     let (mut items, mut targets) = (0, HashSet::new());
     for (_, item) in sent {
         items += 1;
         targets.insert(item.target);
     }
-    if items == 0 {
+    (items, targets.len())
+}
+
+/// Asks on the terminal, unless `yes` or nothing is left to send: who carries on types how many hosts are concerned.
+fn ask(plan: &Plan, skipped: &[DoneBefore], yes: bool) -> Result<(), Failure> {
+    let (items, hosts) = to_send(plan, skipped);
+    if yes || items == 0 {
         return Ok(());
     }
     let tenant = inert::terminal(&plan.header.tenant.name).into_owned();
     let mut err = std::io::stderr().lock();
-    let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-    let (hosts, items) = (count(targets.len(), "host"), count(items, "item"));
-    let _ = write!(err, "{tenant}, {hosts}, {items}: type {} to carry this out: ", targets.len());
+    let of = format!("{}, {}", count(hosts, "host"), count(items, "item"));
+    let _ = write!(err, "{tenant}, {of}: type {hosts} to carry this out: ");
     let _ = err.flush();
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
         .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was sent")))?;
-    if answer.trim() == targets.len().to_string() {
+    if answer.trim() == hosts.to_string() {
         return Ok(());
     }
     Err(Failure::Held("not confirmed; nothing was sent".to_owned()))

@@ -12,7 +12,7 @@ use crate::driver::{Driver, OnlyPolls, RunClock};
 use crate::engine::Beginning;
 use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure, worst};
-use crate::journal::{RunReader, StoreError};
+use crate::journal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,10 +23,7 @@ const OPEN: [Before; 3] = [Before::Open, Before::StillQueued, Before::TimedOut];
 pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
     report_paths::check(running, None, state)?;
     let runs = match run {
-        Some(run) => {
-            let reader = RunReader::open(state, Some(run))?;
-            vec![(reader.meta().tenant.clone(), reader.meta().id.clone())]
-        }
+        Some(run) => vec![unresolved::named(run, state)?],
         None => unresolved::runs_with(state, &OPEN)?,
     };
     if runs.is_empty() {
@@ -41,11 +38,14 @@ pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Pa
     for (tenant, id) in runs {
         match runtime.block_on(poll(&tenant, &id, taking, running, state)) {
             Ok(this) => code = worst(code, this),
-            // Whoever works on it polls it too.
-            Err(held @ Failure::Store(StoreError::Held { .. })) if run.is_none() => {
-                tell(&format!("{held}: left to it"))
-            }
-            Err(failure) => return Err(failure),
+            Err(failure) => match journal::holder_of_run(state, &tenant, &id)? {
+                // Whoever works on it polls it too, and says how it ended.
+                Some(holder) if run.is_none() => {
+                    tell(&format!("{holder} is working on run {id}: left to it"));
+                    code = worst(code, ExitCode::StillQueued);
+                }
+                _ => return Err(failure),
+            },
         }
     }
     Ok(code)

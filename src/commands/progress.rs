@@ -140,7 +140,7 @@ fn figures(progress: &Progress, elapsed: Duration) -> String {
         parts.push(format!("{left} calls left"));
     }
     match (progress.waits_until, time_to_go(progress, elapsed)) {
-        (Some(_), _) => parts.push("waiting as told".to_owned()),
+        (Some(_), _) => parts.push("waiting after a refusal or a failed call".to_owned()),
         (None, Some(left)) => parts.push(format!("about {} to go", crate::tenant::show_duration(left))),
         (None, None) => {}
     }

@@ -16,7 +16,8 @@ use crate::engine::limiter::{Limiter, Opening};
 use crate::engine::{Engine, Resolution};
 use crate::error::{ExitCode, Failure, worst};
 use crate::inert;
-use crate::journal::{Head, RunReader, SqliteRun, Store};
+use crate::journal::{Head, SqliteRun, Store};
+use crate::noun::count;
 use crate::plan::PlanHeader;
 use crate::problem::{Place, Problem};
 use crate::report::words;
@@ -63,8 +64,7 @@ pub fn execute(resolving: &Resolving, taking: &Taking, state: &Path) -> Result<E
 /// The run that was named, or the newest that has something to resolve; with its tenant.
 fn choose(run: Option<&str>, state: &Path) -> Result<(String, String), Failure> {
     if let Some(run) = run {
-        let reader = RunReader::open(state, Some(run))?;
-        return Ok((reader.meta().tenant.clone(), reader.meta().id.clone()));
+        return unresolved::named(run, state);
     }
     let newest = unresolved::runs_with(state, &RESOLVABLE)?.pop();
     newest.ok_or_else(|| Failure::Usage("no run of this state folder has anything to resolve".to_owned()))
@@ -163,7 +163,7 @@ impl Desk {
         let (note, by, resolved) = (note.to_owned(), self.by.clone(), wanted.len());
         let shown = wanted.iter().map(|item| item.0).collect::<Vec<_>>().into_iter();
         self.resolve(Resolution { items: wanted, finding, note, by, remediation: None, status: None })?;
-        say(&format!("{} of run {} resolved as {}:\n", count(resolved), self.id, words::finding(finding)))?;
+        say(&format!("{} of run {} resolved as {}:\n", count(resolved, "item"), self.id, words::finding(finding)))?;
         for line in Standing::of(self.store.reader()?, false)?.described(shown)? {
             say(&format!("  {line}\n"))?;
         }
@@ -316,15 +316,18 @@ impl Desk {
         Ok(())
     }
 
-    fn resolvable(&self) -> impl Iterator<Item = (ItemId, Settled)> + '_ {
+    fn left_to_resolve(&self) -> impl Iterator<Item = (ItemId, Settled)> + '_ {
         self.engine.unclear().filter(|(_, outcome)| *outcome != Settled::StillQueued)
     }
 
     fn say_what_is_left(&self) -> Result<(), Failure> {
-        let left = self.resolvable().count();
+        let left = self.left_to_resolve().count();
         let id = &self.id;
         if left > 0 {
-            return say(&format!("{} of run {id} still to be looked at: `quell show --needs-me {id}`\n", count(left)));
+            return say(&format!(
+                "{} of run {id} still to be looked at: `quell show --needs-me {id}`\n",
+                count(left, "item")
+            ));
         }
         match self.engine.pending().next() {
             Some(_) => say(&format!("nothing is left to be looked at; `quell resume {id}` goes on\n")),
@@ -335,8 +338,4 @@ impl Desk {
     fn now(&self) -> Moment {
         wall_clock().max(self.engine.now())
     }
-}
-
-fn count(n: usize) -> String {
-    if n == 1 { "1 item".to_owned() } else { format!("{n} items") }
 }

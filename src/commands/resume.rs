@@ -2,8 +2,9 @@
 
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, wall_clock};
-use super::taken::{Sends, Taken};
-use super::{confirm, report_paths, tell};
+use super::taken::{Sends, Taken, same_tenant};
+use super::{confirm, report_paths, tell, unresolved};
+use crate::api::Api;
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
 use crate::engine::Beginning;
@@ -35,11 +36,12 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
 
 async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let Order { taking, running, state, .. } = order;
-    let Some((id, tenant)) = choose(order.run.as_deref(), state)? else {
+    let Some((tenant, id)) = choose(order.run.as_deref(), state)? else {
         tell("there is no unfinished run in this state folder");
         return Ok(ExitCode::Fine);
     };
     report_paths::check(running, None, state)?;
+    let ready = ready_to_send(&tenant, &id, order).await?;
     let taken = Taken::up(state, &tenant, &id, taking, running, Sends::Acts).await?;
     let adopted = taken.adopted(taking);
     if order.go_on.is_some() && !taken.engine.holds_back() {
@@ -50,11 +52,15 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let Taken { resumed, engine, simulator, .. } = taken;
     if over {
         tell(&format!("run {id} is complete: there is nothing left to do"));
+        // Nobody waits for a report that is slow to be written.
+        drop(resumed);
         return finish(false, &tenant, &id, running, state);
     }
     let header = Arc::new(resumed.header);
-    let api = connect(&header, simulator.as_ref(), running)?;
-    api.check_token().await?;
+    let api = match ready {
+        Some(api) => api,
+        None => connect(&header, simulator.as_ref(), running)?,
+    };
     announce(running, "resumed", &format!("run {id} is taken up"), serde_json::json!({"run": id}));
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     let (store, head, api) = (resumed.run, resumed.head, Arc::new(api));
@@ -65,12 +71,24 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     drive(driver, &id, running, state).await
 }
 
+/// The way to the API of a run that is not complete, with a token that was read: nobody shall wait at the gate for that.
+/// A simulated run needs none.
+async fn ready_to_send(tenant: &str, id: &str, order: &Order) -> Result<Option<Api>, Failure> {
+    let preview = RunReader::of_tenant(&order.state, tenant, id)?;
+    same_tenant(preview.header(), &order.taking)?;
+    if preview.meta().simulated || preview.is_complete()? {
+        return Ok(None);
+    }
+    let api = connect(preview.header(), None, &order.running)?;
+    api.check_token().await?;
+    Ok(Some(api))
+}
+
 /// The run that was named, or the newest unfinished one; with its tenant.
 fn choose(run: Option<&str>, state: &Path) -> Result<Option<(String, String)>, Failure> {
     if let Some(run) = run {
-        let reader = RunReader::open(state, Some(run))?;
-        return Ok(Some((reader.meta().id.clone(), reader.meta().tenant.clone())));
+        return unresolved::named(run, state).map(Some);
     }
     let newest = journal::runs(state)?.newest_unfinished()?;
-    Ok(newest.map(|run| (run.meta.id, run.meta.tenant)))
+    Ok(newest.map(|run| (run.meta.tenant, run.meta.id)))
 }

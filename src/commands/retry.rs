@@ -11,8 +11,9 @@ use super::taken::{same_tenant, simulator_of};
 use super::{confirm, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
-use crate::engine::fact::{Finding, ItemId};
+use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
+use crate::noun::count;
 use crate::plan::{self, ItemRow, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
@@ -59,8 +60,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Fine);
     }
     report_paths::check(running, None, state)?;
-    let skipped = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, state)?;
-    let going = Going { running, state, retry_of: Some(earlier.id), permitted, skipped, keeping: *keeping };
+    let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
+    let going = Going { running, state, retry_of: Some(earlier.id), permitted, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 
@@ -98,7 +99,7 @@ fn choose(standing: &Standing, retrying: &Retrying) -> Result<Vec<(ItemRow, Why)
             may_be_permitted(standing, row, ending)?;
             chosen.insert(row.item, Why::Permitted);
         } else if retrying.outcomes.contains(&ending.outcome) {
-            match surely_not_done(ending) {
+            match ending.surely_not_done() {
                 Some(true) => drop(chosen.insert(row.item, Why::Outcome)),
                 Some(false) => {}
                 None => doubtful.push(row.item),
@@ -113,7 +114,7 @@ fn choose(standing: &Standing, retrying: &Retrying) -> Result<Vec<(ItemRow, Why)
              help: name the outcomes of the earlier steps too, as in --outcome failed,not_started; what is done by now is \
              skipped",
             standing.meta().id,
-            items(left)
+            count(left, "item")
         ));
     }
     if chosen.is_empty() {
@@ -123,21 +124,11 @@ fn choose(standing: &Standing, retrying: &Retrying) -> Result<Vec<(ItemRow, Why)
     Ok(rows.into_iter().filter_map(why).collect())
 }
 
-/// Whether an item was surely not carried out, or failed; `None` when nobody knows.
-fn surely_not_done(ending: &Ending) -> Option<bool> {
-    match (ending.outcome, ending.resolution.as_ref().map(|resolution| resolution.finding)) {
-        (Outcome::Failed | Outcome::Rejected | Outcome::NotStarted, _) => Some(true),
-        (_, Some(Finding::NotCarriedOut | Finding::Failed)) => Some(true),
-        (_, Some(Finding::CarriedOut | Finding::Succeeded)) => Some(false),
-        (_, None) => None,
-    }
-}
-
 fn may_be_permitted(standing: &Standing, row: &ItemRow, ending: &Ending) -> Result<(), Failure> {
     let refused =
         |why: String| Err(Failure::Held(format!("--permit-repeat: item {} {why}; nothing was sent", row.item)));
     let action = &standing.header().steps[usize::from(row.step)].action;
-    match (surely_not_done(ending), ending.outcome) {
+    match (ending.surely_not_done(), ending.outcome) {
         (Some(true), of) => {
             return refused(format!("is {} and surely not done: --outcome is enough", words::outcome(of)));
         }
@@ -163,7 +154,7 @@ fn tell_of_doubtful(doubtful: &[u32], run: &str) {
     tell(&format!(
         "left out, since they may have been carried out: {} ({}{more})\n\
          help: look first, `quell show --needs-me {run}`; then `quell resolve`, or --permit-repeat ITEM.. --reason TEXT",
-        items(doubtful.len()),
+        count(doubtful.len(), "item"),
         shown.join(", ")
     ));
 }
@@ -185,8 +176,4 @@ fn leave_out_what_builds_on_nothing(rows: &[ItemRow], endings: &[Ending], chosen
         }
     }
     before - chosen.len()
-}
-
-fn items(n: usize) -> String {
-    if n == 1 { "1 item".to_owned() } else { format!("{n} items") }
 }

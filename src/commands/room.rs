@@ -5,6 +5,7 @@
 
 use super::tell;
 use crate::error::Failure;
+use crate::noun::count;
 use crate::plan::PlanHeader;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::borrow::Cow;
@@ -52,7 +53,7 @@ pub(super) fn fitted(header: &PlanHeader) -> Result<Cow<'_, PlanHeader>, Failure
     if room >= asked {
         return Ok(Cow::Borrowed(header));
     }
-    let calls = if room == 1 { "1 call".to_owned() } else { format!("{room} calls") };
+    let calls = count(room, "call");
     tell(&format!("this process may have {files} open files: {calls} at once, and not {asked}"));
     let mut header = header.clone();
     header.limits.concurrency = u16::try_from(room).unwrap_or(u16::MAX).max(1);

@@ -1,16 +1,17 @@
 //! `quell run`: plan, show, ask, carry out, report.
 
+use super::confirm::{self, Approved};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{confirm, inputs, overlap, report_paths, room, tell};
+use super::{inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, RunClock};
 use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
-use crate::engine::{Beginning, DoneBefore, Engine};
+use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, Journal, Place, Question, RunReader, SqliteRun, StoreError};
+use crate::journal::{Journal, Question, RunReader, SqliteRun};
 use crate::plan::{Plan, PlanHeader};
 use crate::report::Colour;
 use crate::run::RunMeta;
@@ -50,8 +51,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
-    let skipped = confirm::show_and_ask(&prepared.plan, &[], *yes, running, state)?;
-    let going = Going { running, state, retry_of: None, permitted: None, skipped, keeping: *keeping };
+    let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;
+    let going = Going { running, state, retry_of: None, permitted: None, approved };
     runtime.block_on(carry_out(prepared, going))
 }
 
@@ -65,10 +66,8 @@ pub struct Going<'a> {
     pub retry_of: Option<String>,
     /// Items that may be sent although they may have been carried out, and why.
     pub permitted: Option<(Vec<ItemId>, String)>,
-    /// What a person was shown as skipped. It is skipped whatever happened since.
-    pub skipped: Vec<DoneBefore>,
-    /// What is asked of the state folder.
-    pub keeping: Keeping,
+    /// What was said before.
+    pub approved: Approved,
 }
 
 /// The runtime of a run: two workers carry calls, the main thread drives and writes the journal.
@@ -96,15 +95,13 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 /// Carries a plan out as a new run.
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let Going { running, state, retry_of, permitted, skipped, keeping } = going;
+    let Going { running, state, retry_of, permitted, approved } = going;
+    let Approved { skipped, state_warning } = approved;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.
         api.check_token().await?;
     }
-    // Before the first lock is taken: a folder that is refused is not made.
-    let state_warning =
-        if simulator.is_some() { None } else { look_at(state, &plan.header.tenant.name, keeping, running)? };
     let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
     let created = wall_clock();
     let journal = Journal::open(state, &plan.header.tenant.name)?;
@@ -132,8 +129,11 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let engine = Engine::new(&id, &fitted, shapes(&plan), spent);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
     let question = Question { now: created, window: plan.header.dedupe_window, permitted: may_be_repeated };
+    let skipped_before = skipped.clone();
     let done_before = confirm::and_what_was_shown(store.done_before(engine.pending(), question)?, skipped);
-    confirm::tell_of_earlier(&done_before, running);
+    if done_before != skipped_before {
+        confirm::tell_of_earlier(&done_before, running);
+    }
     let header = Arc::new(plan.header.clone());
     drop(fitted);
     // From here on everything is in the journal; what is left of the plan would only take memory.
@@ -145,29 +145,6 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let beginning = Beginning { by: running.operator.clone(), permitted, done_before, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
-}
-
-/// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
-fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> Result<Option<String>, Failure> {
-    let place = journal::place_of(state)?;
-    let warning = place.warning();
-    if let (Place::Volatile(_), Some(warning), false) = (place, &warning, keeping.allow_volatile) {
-        return Err(StoreError::Volatile { warning: warning.clone() }.into());
-    }
-    let loud = Running { quiet: false, ..running.clone() };
-    if let Some(warning) = &warning {
-        announce(&loud, "state_warning", warning, json!({}));
-    }
-    if journal::runs(state)?.runs.iter().any(|run| run.meta.tenant == tenant) {
-        return Ok(warning);
-    }
-    if keeping.require_history {
-        return Err(StoreError::NoHistory { tenant: tenant.to_owned(), state: state.display().to_string() }.into());
-    }
-    let words =
-        format!("this state folder knows of no earlier run on {tenant}: whatever was done before is done again");
-    announce(&loud, "no_history", &words, json!({}));
-    Ok(warning)
 }
 
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.

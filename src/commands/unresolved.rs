@@ -5,7 +5,8 @@ use super::{say, tell};
 use crate::engine::Outcome;
 use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure};
-use crate::journal::{self, Unresolved};
+use crate::journal::{self, RunReader, Unresolved};
+use crate::noun::count;
 use crate::report::inert;
 use crate::report::words;
 use std::fmt::Write;
@@ -42,6 +43,12 @@ pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Fine)
 }
 
+/// Tenant and name of the run that was named, by its beginning perhaps.
+pub(super) fn named(run: &str, state: &Path) -> Result<(String, String), Failure> {
+    let reader = RunReader::open(state, Some(run))?;
+    Ok((reader.meta().tenant.clone(), reader.meta().id.clone()))
+}
+
 /// Tenants and names of the runs with acts that became one of these, oldest first.
 pub fn runs_with(state: &Path, became: &[Before]) -> Result<Vec<(String, String)>, Failure> {
     let Unresolved { runs, unreadable } = journal::unresolved(state)?;
@@ -60,8 +67,7 @@ fn tell_of(standing: &Standing, out: &mut String) -> Result<(), Failure> {
     }
     all.sort_by_key(|(item, of)| (LISTED.iter().position(|listed| listed == of), *item));
     let wrong = |_| Failure::Bug("text cannot be put together".to_owned());
-    let items = if all.len() == 1 { "item" } else { "items" };
-    writeln!(out, "run {} ({}): {} {items}", run.id, inert::terminal(&run.tenant), all.len()).map_err(wrong)?;
+    writeln!(out, "run {} ({}): {}", run.id, inert::terminal(&run.tenant), count(all.len(), "item")).map_err(wrong)?;
     for same in all.chunk_by(|one, other| one.1 == other.1) {
         let of = same[0].1;
         let described = standing.described(same.iter().take(SHOWN_MAX).map(|(item, _)| *item))?;

@@ -9,6 +9,7 @@ use super::record::{Malformed, Record, Records};
 use super::sink::{Bad, RowAt, Sink, shortened};
 use super::text::Text;
 use super::{Event, SourceRequest};
+use crate::noun::count;
 use crate::problem::Problem;
 use crate::tenant::{ColumnSource, EventType};
 use std::borrow::Cow;
@@ -192,7 +193,7 @@ impl Table {
     fn check_shape(&self, record: &Record<'_>) -> Result<(), Vec<Bad>> {
         let (cells, columns) = (record.cells.len(), self.header.len());
         if cells != columns {
-            let mut bad = Bad::new(format!("it has {}, the header has {columns}", count(cells)));
+            let mut bad = Bad::new(format!("it has {}, the header has {columns}", count(cells, "cell")));
             if !record.terminated {
                 bad.reason.push_str(", and no line end follows: the file was probably cut");
             }
@@ -252,7 +253,7 @@ impl Table {
         };
         let columns = self.header.len();
         if record.cells.len() != columns {
-            let cells = count(record.cells.len());
+            let cells = count(record.cells.len(), "cell");
             return refuse(format!("it has {cells}, the header has {columns}, and a quoted one spans lines"));
         }
         let is_id = |get: &&Get| get.index().is_some_and(|index| record.cells[index].spans_lines);
@@ -422,10 +423,6 @@ fn span(record: &Record<'_>, index: usize) -> Option<(u32, u32)> {
     }
     let chars = |text: &str| u32::try_from(text.chars().count()).ok();
     Some((chars(&record.raw[..cell.start])? + 1, chars(&record.raw[cell.start..cell.end])?.max(1)))
-}
-
-fn count(cells: usize) -> String {
-    if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
 }
 
 /// Appends a text as a JSON string.

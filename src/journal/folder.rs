@@ -17,7 +17,8 @@ use std::time::Duration;
 /// Name of the database in a tenant's folder.
 const DATABASE: &str = "journal.sqlite";
 const GATE: &str = "lock";
-/// How long a process waits for another one that is at the gate: it opens, proves, and begins or takes up a run there.
+/// How long a process waits for another one that is at the gate: it opens, proves, begins or takes up a run there,
+/// and says what of it will not be sent.
 const GATE_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 300 });
 /// Longest name of a tenant, in bytes: file systems take 255.
 const TENANT_BYTES_MAX: usize = 200;

@@ -32,7 +32,7 @@ struct Latest {
 struct Past {
     /// By the place of a key among those asked for: the latest act of another run that still counts.
     acts: HashMap<usize, Latest>,
-    /// … and the latest act of any run that was surely carried out: what it undoes counts no more.
+    /// … and the latest act that was surely carried out, or that the run itself sent: what it undoes counts no more.
     carried_out: HashMap<usize, i64>,
 }
 
@@ -43,7 +43,7 @@ pub struct Question<'a> {
     pub now: Moment,
     /// For how long a success counts.
     pub window: Duration,
-    /// Items for which no doubt counts: what is surely done or on its way does.
+    /// Items for which no doubt counts that was there when the run began: what is surely done or on its way does.
     pub permitted: &'a [ItemId],
 }
 
@@ -89,12 +89,12 @@ pub fn done_before(state: &Path, plan: &Plan, question: Question<'_>) -> Result<
     let asked = (0..).map(ItemId).zip(&plan.items).map(|(item, planned)| {
         let (event, step) = (&plan.events[planned.event as usize], &plan.header.steps[usize::from(planned.step)]);
         let sent = event.sent();
-        Keys { item, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) }
+        Keys { item, step: planned.step, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) }
     });
     History { connection: &connection, path: &path, own: None }.judge(&asked.collect::<Vec<_>>(), question)
 }
 
-/// The acts and plans of a tenant's runs, all but the one that asks.
+/// The acts and plans of a tenant's runs, as the one that asks sees them.
 struct History<'a> {
     connection: &'a Connection,
     path: &'a Path,
@@ -116,7 +116,8 @@ impl History<'_> {
         let names = acts::prove(self.connection, self.path, |run, act| {
             let Ok(place) = wanted.binary_search(&act.key) else { return };
             let became = act.became.0;
-            if became.is_done() {
+            // What the run itself has sent undoes it or bars what comes after it.
+            if became.is_done() || Some(run) == self.own {
                 let last = past.carried_out.entry(place).or_insert(act.sent);
                 *last = act.sent.max(*last);
             }
@@ -127,18 +128,38 @@ impl History<'_> {
             }
         })?;
         let planned = self.planned(&live, &names, &wanted)?;
-        Ok(grouped(asked.iter().filter_map(|keys| {
-            if let Some(found) = past.judge(keys, &wanted) {
-                let doubtful = matches!(found.became, Before::Unknown | Before::Unmatched | Before::TimedOut);
-                if doubtful && permitted.contains(&keys.item) {
-                    return None;
+        let place = |key: &ActKey| wanted.binary_search(key).ok();
+        // A permission is for the doubts that were there when it was given: when its run began.
+        let is_lifted = |found: &Latest, item: &ItemId| {
+            matches!(found.became, Before::Unknown | Before::Unmatched | Before::TimedOut)
+                && permitted.contains(item)
+                && self.own.is_none_or(|own| found.run < own)
+        };
+        let mut by_step: Vec<&Keys> = asked.iter().collect();
+        by_step.sort_by_key(|keys| (keys.step, keys.item));
+        // What earlier steps of this very run will do: whatever that undoes is to be done again.
+        let mut to_do: HashSet<usize> = HashSet::new();
+        let mut told = Vec::new();
+        for step in by_step.chunk_by(|one, other| one.step == other.step) {
+            let mut of_step = Vec::new();
+            for keys in step {
+                let undone = keys.undone_by.as_ref().and_then(place).is_some_and(|place| to_do.contains(&place));
+                let found = past.judge(keys, &wanted);
+                let found = found.filter(|found| !(undone && found.became.is_done() || is_lifted(found, &keys.item)));
+                let does = place(&keys.does);
+                match (found, does.and_then(|place| planned.get(&place))) {
+                    (Some(found), _) => {
+                        let name = names.get(&found.run).expect("a row of a run that is not there is damage");
+                        told.push((name.clone(), found.became, keys.item));
+                    }
+                    (None, Some(run)) => told.push((run.clone(), Before::Planned, keys.item)),
+                    (None, None) => of_step.extend(does),
                 }
-                let name = names.get(&found.run).expect("a row of a run that is not there is damage");
-                return Some((name.clone(), found.became, keys.item));
             }
-            let run = planned.get(&wanted.binary_search(&keys.does).ok()?)?;
-            Some((run.clone(), Before::Planned, keys.item))
-        })))
+            to_do.extend(of_step);
+        }
+        told.sort_by_key(|(_, _, item)| *item);
+        Ok(grouped(told.into_iter()))
     }
 
     /// By the place of a key among those asked for: the run that is going on beside this one and has it in its plan.

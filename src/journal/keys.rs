@@ -28,6 +28,8 @@ pub(super) struct ItemKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Keys {
     pub(super) item: ItemId,
+    /// The step of its plan.
+    pub(super) step: u16,
     /// What it does.
     pub(super) does: ActKey,
     /// What would undo it, where the tenant knows such an action.
@@ -83,8 +85,8 @@ impl ItemKeys {
     }
 
     fn keys(&self, row: &Row<'_>) -> rusqlite::Result<Keys> {
-        let step: u16 = row.get(0)?;
-        let step = self.steps.get(usize::from(step));
+        let number: u16 = row.get(0)?;
+        let step = self.steps.get(usize::from(number));
         let step = step.ok_or_else(|| FromSqlError::Other("an item's step is not in its plan".into()))?;
         let sent = Sent {
             agent_id: row.get_ref(1)?.as_str()?,
@@ -94,6 +96,6 @@ impl ItemKeys {
             unique_id: row.get_ref(5)?.as_str()?,
         };
         let item = ItemId(row.get(6)?);
-        Ok(Keys { item, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) })
+        Ok(Keys { item, step: number, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) })
     }
 }

@@ -53,7 +53,7 @@ impl Listed {
 pub fn runs(state: &Path) -> Result<Listed, StoreError> {
     let summaries = |path: &Path, connection: &Connection| {
         let keys = keys(connection).map_err(|e| from_sqlite("read", path, e))?;
-        keys.into_iter().map(|key| summary(connection, path, key).map(|(summary, _)| summary)).collect()
+        keys.into_iter().map(|key| summary(connection, path, key)).collect()
     };
     let Found { found: mut runs, unreadable } = in_each_database(state, summaries)?;
     runs.sort_by(|a, b| (a.meta.created, &a.meta.id).cmp(&(b.meta.created, &b.meta.id)));
@@ -132,8 +132,8 @@ pub(super) fn names(state: &Path) -> Result<Vec<String>, StoreError> {
     Ok(in_each_database(state, names)?.found)
 }
 
-/// One run's line, and whether it is finished: nothing is left to do.
-pub(super) fn summary(connection: &Connection, path: &Path, key: i64) -> Result<(RunSummaryRow, bool), StoreError> {
+/// One run's line.
+pub(super) fn summary(connection: &Connection, path: &Path, key: i64) -> Result<RunSummaryRow, StoreError> {
     let run_sql = "SELECT meta, items, rows_without_item FROM runs WHERE run = ?1";
     let last_sql = "SELECT at, body FROM facts WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
     let read = || {
@@ -149,7 +149,7 @@ pub(super) fn summary(connection: &Connection, path: &Path, key: i64) -> Result<
         Some((at, body)) => (Some(Moment(at.cast_unsigned())), ended_by(&parse(path, "a run's last fact", &body)?)),
     };
     let meta = parse(path, "a run's name", &meta)?;
-    Ok((RunSummaryRow { meta, facts: head.sequence, last, items, rows_without_item, ended }, ended == Some(true)))
+    Ok(RunSummaryRow { meta, facts: head.sequence, last, items, rows_without_item, ended })
 }
 
 fn ended_by(last: &What) -> Option<bool> {

@@ -50,7 +50,7 @@ impl PlaybookLock {
 
 /// Who works on this run, when somebody does.
 pub fn holder_of_run(state: &Path, tenant: &str, run: &str) -> Result<Option<String>, StoreError> {
-    let path = folder::private_folder(state, tenant)?.join(run_file(run));
+    let path = state.join(tenant).join(run_file(run));
     Ok(if is_held(&path)? { Some(holder(&path)?) } else { None })
 }
 

@@ -1,7 +1,8 @@
 //! Making a journal of an older schema one of today's, when it is opened for writing.
 //!
 //! Only what is proven is built upon: plan and chain of every run first, and that each reaches its head file. It is one
-//! transaction, so that there is never half of it, and adds only what follows from the facts. Readers need none of it.
+//! transaction, so that there is never half of it: the index follows from the facts, and the calls of the budget move.
+//! Readers need none of it.
 
 use super::acts::{self, Act, Became, Replayed, Tally};
 use super::head::{self, HeadFile};
@@ -35,7 +36,11 @@ pub(super) fn to_present(connection: &mut Connection, path: &Path, folder: &Path
             HeadFile::create(folder, id, reader.seed())?;
             marked = Some(reader.seed());
         }
-        let replayed = proof::facts(&reader, folder, marked)?.acts;
+        let mut replayed = Replayed::default();
+        proof::facts(&reader, folder, marked, |fact| {
+            replayed.hear(&fact);
+            Ok(())
+        })?;
         index(&transaction, run, &reader, &replayed).map_err(failed)?;
     }
     transaction.commit().map_err(failed)

@@ -3,13 +3,13 @@
 //! An open journal begins one run or takes one up, and becomes it. It never repairs: what does not reach its head file is
 //! refused, for whichever run it is, because acts may be missing from the history that later runs rely on.
 
-use super::acts::{self, RunActs, Tally, Unanswered};
+use super::acts::{self, Replayed, RunActs, Tally, Unanswered};
 use super::chain::PlanHash;
 use super::folder::{self, TenantFolder, io_error};
 use super::head::{self, HeadFile};
 use super::list;
 use super::migrate;
-use super::proof::{self, Proven};
+use super::proof;
 use super::reader::{self, RunReader};
 use super::schema::{self, damage, from_sqlite};
 use super::{Head, SqliteRun, StoreError, budget, lock};
@@ -50,8 +50,8 @@ pub struct Resumed {
 }
 
 impl Journal {
-    /// Opens the journal of a tenant, creating what is missing, and stays at its gate until dropped, or until a run was
-    /// begun or taken up. It fails when another process stays there for long, when its schema is newer, or when a run in
+    /// Opens the journal of a tenant, creating what is missing, and stays at its gate until dropped, or until the first
+    /// facts of the run that it begins or takes up are durable. It fails when another process stays there for long, when its schema is newer, or when a run in
     /// it does not reach its head file.
     pub fn open(state: &Path, tenant: &str) -> Result<Self, StoreError> {
         let folder = TenantFolder::take(state, tenant)?;
@@ -128,7 +128,11 @@ impl Journal {
         let acting = lock::take_acting(&self.folder.path, id)?;
         reader.verify_plan()?;
         let marked = head::read(&self.folder.path, id)?;
-        let Proven { head, acts } = proof::facts(&reader, &self.folder.path, marked)?;
+        let mut acts = Replayed::default();
+        let head = proof::facts(&reader, &self.folder.path, marked, |fact| {
+            acts.hear(&fact);
+            Ok(())
+        })?;
         let host = self.last_host(key)?;
         // From here on the head file is there again, also for a finished run that gets new facts.
         let head_file = HeadFile::create(&self.folder.path, id, head)?;
@@ -166,8 +170,8 @@ impl Journal {
         let keys = list::keys(&self.connection).map_err(|e| from_sqlite("read", &self.path, e))?;
         let newest = keys.last().copied();
         for key in keys {
-            let (summary, finished) = list::summary(&self.connection, &self.path, key)?;
-            let id = summary.meta.id;
+            let summary = list::summary(&self.connection, &self.path, key)?;
+            let (id, finished) = (summary.meta.id, summary.ended == Some(true));
             // The newest run keeps its own when it is finished: it shows an older copy of the database.
             let has_head = head::read(&self.folder.path, &id)?.is_some();
             if !has_head && (!finished || newest == Some(key)) {

@@ -2,33 +2,28 @@
 //!
 //! It reads and decides nothing else: what does not fit is damage, and is named.
 
-use super::acts::Replayed;
 use super::reader::RunReader;
 use super::schema::damage;
 use super::{Head, StoreError, head as head_files};
 use crate::engine::fact::{Fact, What};
 use std::path::Path;
 
-/// What a run's facts come to.
-#[derive(Debug)]
-pub(super) struct Proven {
-    /// The end of their chain.
-    pub(super) head: Head,
-    /// What they leave in the index of acts.
-    pub(super) acts: Replayed,
-}
-
-/// Proves a run's chain, and that it reaches what its head file, the one in `folder`, says.
-pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> Result<Proven, StoreError> {
+/// Proves a run's chain, and that it reaches what its head file, the one in `folder`, says. Hands over each fact; returns
+/// the end of the chain.
+pub(super) fn facts(
+    reader: &RunReader,
+    folder: &Path,
+    marked: Option<Head>,
+    mut each: impl FnMut(Fact) -> Result<(), StoreError>,
+) -> Result<Head, StoreError> {
     let id = &reader.meta().id;
     let mut reached = marked.is_none_or(|marked| marked == reader.seed());
-    let (mut acts, mut finished) = (Replayed::default(), false);
+    let mut finished = false;
     let head = reader.walk(|head, at, body| {
         reached |= marked == Some(head);
         let fact = Fact { at, what: reader.parse_fact(head.sequence, body)? };
         finished = fact.what == What::Ended { complete: true };
-        acts.hear(&fact);
-        Ok(())
+        each(fact)
     })?;
     if let (Some(marked), false) = (marked, reached) {
         return Err(not_reached(reader.path(), id, head, marked));
@@ -36,7 +31,7 @@ pub(super) fn facts(reader: &RunReader, folder: &Path, marked: Option<Head>) -> 
     if marked.is_none() && !finished {
         return Err(head_gone(folder, id));
     }
-    Ok(Proven { head, acts })
+    Ok(head)
 }
 
 /// What to say when the chain does not have the fact that the head file names.

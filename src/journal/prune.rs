@@ -9,11 +9,12 @@ use super::folder;
 use super::head;
 use super::history::counts;
 use super::keys::ItemKeys;
+use super::list;
 use super::lock;
-use super::reader::{self, RunReader};
+use super::reader::RunReader;
 use super::schema::{self, from_sqlite};
 use super::verify;
-use super::{Head, Journal, StoreError};
+use super::{Journal, StoreError};
 use crate::engine::fact::{ItemId, Moment};
 use crate::plan::{ActKey, PlannedStep};
 use crate::run::RunMeta;
@@ -57,6 +58,9 @@ pub enum Spared {
     /// Its successes still keep later runs from repeating them.
     #[error("{0} of its successes keep later runs from repeating them")]
     Deduplicates(usize),
+    /// Its window is the widest: it says how long successes are kept.
+    #[error("its dedupe_window, the widest of all, says how long successes are kept")]
+    Widest,
     /// Without its acts, what they undid would look as if it still held.
     #[error("its acts undid those of another run, which is kept")]
     Undoes,
@@ -105,10 +109,10 @@ fn prune_tenant(
         match whole.why_spared(run, older_than, now) {
             Some(why) => pruned.spared.push((run.meta.clone(), why)),
             None if dry => pruned.gone.push(run.meta.clone()),
-            None => match journal.forget(run)? {
-                true => pruned.gone.push(run.meta.clone()),
-                false => pruned.spared.push((run.meta.clone(), Spared::NotComplete)),
-            },
+            None => {
+                journal.forget(run)?;
+                pruned.gone.push(run.meta.clone());
+            }
         }
     }
     Ok(())
@@ -119,7 +123,7 @@ struct Candidate {
     key: i64,
     meta: RunMeta,
     steps: Vec<PlannedStep>,
-    head: Head,
+    window: Duration,
     last: Moment,
     complete: bool,
     live: bool,
@@ -133,6 +137,8 @@ struct Whole {
     runs: Vec<Candidate>,
     /// What would undo an item that is still needed.
     undone_by: HashSet<ActKey>,
+    /// The newest run with the widest window, when that is wider than the default.
+    widest: Option<i64>,
 }
 
 impl Whole {
@@ -152,16 +158,18 @@ impl Whole {
         let (mut window, mut runs) = (WINDOW_MIN, Vec::with_capacity(names.len()));
         for key in names.into_keys() {
             let reader = RunReader::open_in(path, key)?;
-            window = window.max(reader.header().dedupe_window);
             let acts = indexed.remove(&key).unwrap_or_default();
             let live = live.contains(&key);
-            let head = match live {
-                true => reader.seed(),
-                false => verify::of_run(&reader, folder, head::read(folder, &reader.meta().id)?, Some(&acts))?,
-            };
-            let (last, complete) = verify::ended(&reader)?;
-            let (meta, steps) = (reader.meta().clone(), reader.header().steps.clone());
-            runs.push(Candidate { key, meta, steps, head, last, complete, live, acts, needed: HashSet::new() });
+            if !live {
+                verify::of_run(&reader, folder, head::read(folder, &reader.meta().id)?, Some(&acts))?;
+            }
+            let summary = list::summary(connection, path, key)?;
+            let complete = summary.ended == Some(true);
+            let last = summary.last.unwrap_or(summary.meta.created);
+            let (steps, of_run) = (reader.header().steps.clone(), reader.header().dedupe_window);
+            window = window.max(of_run);
+            let (meta, needed) = (summary.meta, HashSet::new());
+            runs.push(Candidate { key, meta, steps, window: of_run, last, complete, live, acts, needed });
         }
         let mut undone_by: HashSet<ActKey> = HashSet::new();
         for run in &mut runs {
@@ -175,7 +183,8 @@ impl Whole {
                 undone_by.extend(keys.undone_by.filter(|_| run.needed.contains(&keys.item)));
             })?;
         }
-        Ok(Self { runs, undone_by })
+        let widest = runs.iter().filter(|run| run.window == window && window > WINDOW_MIN).map(|run| run.key).max();
+        Ok(Self { runs, undone_by, widest })
     }
 
     fn why_spared(&self, run: &Candidate, older_than: Duration, now: Moment) -> Option<Spared> {
@@ -186,6 +195,7 @@ impl Whole {
             _ if run.live => Some(Spared::Live),
             _ if !run.complete => Some(Spared::NotComplete),
             _ if u128::from(now.0.saturating_sub(run.last.0)) <= older_than.as_millis() => Some(Spared::Recent),
+            _ if self.widest == Some(run.key) => Some(Spared::Widest),
             _ if unresolved > 0 => Some(Spared::Unresolved(unresolved)),
             _ if !run.needed.is_empty() => Some(Spared::Deduplicates(run.needed.len())),
             _ if run.acts.iter().any(|act| self.undone_by.contains(&act.key)) => Some(Spared::Undoes),
@@ -195,8 +205,8 @@ impl Whole {
 }
 
 impl Journal {
-    /// Removes a run and its head file. `false` when it was taken up since it was looked at.
-    fn forget(&mut self, run: &Candidate) -> Result<bool, StoreError> {
+    /// Removes a run and its head file. Nobody has taken it up since it was looked at: this process is at the gate.
+    fn forget(&mut self, run: &Candidate) -> Result<(), StoreError> {
         // First: a head file whose run is gone would look like a lost run. A finished run needs none.
         folder::remove(&head::path_of(self.folder(), &run.meta.id))?;
         let path = self.path().to_owned();
@@ -204,11 +214,8 @@ impl Journal {
     }
 }
 
-fn delete(connection: &mut Connection, run: &Candidate) -> rusqlite::Result<bool> {
+fn delete(connection: &mut Connection, run: &Candidate) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if reader::stored_head(&transaction, run.key)? != run.head {
-        return Ok(false);
-    }
     let (first, count): (i64, i64) =
         transaction.query_row("SELECT first_event, events FROM runs WHERE run = ?1", [run.key], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -219,6 +226,5 @@ fn delete(connection: &mut Connection, run: &Candidate) -> rusqlite::Result<bool
         transaction.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run.key])?;
     }
     transaction.commit()?;
-    schema::fold_log_on_close(connection, true)?;
-    Ok(true)
+    schema::fold_log_on_close(connection, true)
 }

@@ -7,7 +7,7 @@ use super::chain::PlanHash;
 use super::folder;
 use super::list;
 use super::schema::{damage, from_sqlite, open_for_reading};
-use super::{Head, StoreError};
+use super::{Head, StoreError, head, proof};
 use crate::engine::fact::{Fact, Moment, What};
 use crate::events::{Event, RowPlace};
 use crate::plan::{ItemRow, PlanHeader, PlannedItem, RowWithoutItem};
@@ -106,15 +106,23 @@ impl RunReader {
         Ok(last.map_or(self.meta.created, |at| Moment(at.cast_unsigned())))
     }
 
+    /// Whether its last fact says that nothing is left to do. It proves nothing.
+    pub fn is_complete(&self) -> Result<bool, StoreError> {
+        list::summary(&self.connection, &self.path, self.key).map(|summary| summary.ended == Some(true))
+    }
+
     /// The database it is read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Hands over every fact that is there now, in order, and returns the head they reach. The chain is only known to
-    /// be whole when this has returned: until then, what was handed over is to be held back from users.
-    pub fn for_each_fact(&self, mut each: impl FnMut(Fact) -> Result<(), StoreError>) -> Result<Head, StoreError> {
-        self.walk(|head, at, body| each(Fact { at, what: self.parse_fact(head.sequence, body)? }))
+    /// be whole, and to reach the fact that the run's head file names, when this has returned: until then, what was
+    /// handed over is to be held back from users.
+    pub fn for_each_fact(&self, each: impl FnMut(Fact) -> Result<(), StoreError>) -> Result<Head, StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        // First: it is written after the facts, and must not be ahead of what is read of them.
+        proof::facts(self, folder, head::read(folder, &self.meta.id)?, each)
     }
 
     /// Hands over every item with its event, in the items' order.

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) const SCHEMA: u32 = 2;
 /// `quel` in ASCII: tells a journal from any other SQLite file.
 const APPLICATION_ID: u32 = 0x7175_656c;
-/// How long a connection waits for another one. Writers never meet; this covers the moments in which the log is reset.
+/// How long a connection waits for another one while it opens or reads. A run that writes waits longer.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// The log is cut back to this size after it was folded into the database.
 const LOG_BYTES_KEPT: u32 = 16 << 20;
@@ -258,7 +258,7 @@ fn released_texts(version: u32) -> rusqlite::Result<Texts> {
     texts(&memory)
 }
 
-/// What version 2 has and version 1 has not, without its rows.
+/// What version 2 has and version 1 has not; the rows of the index are not among it.
 pub(super) fn add_acts(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(TABLES_2)?;
     transaction.pragma_update(None, "user_version", SCHEMA)

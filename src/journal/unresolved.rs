@@ -8,7 +8,7 @@ use super::acts::{self, Replayed};
 use super::list::{self, Found, in_each_database};
 use super::reader::RunReader;
 use super::schema::{self, from_sqlite};
-use crate::engine::fact::{Before, Fact};
+use crate::engine::fact::Before;
 use crate::run::RunMeta;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ fn in_database(path: &Path, connection: &Connection) -> Result<Vec<UnresolvedRun
 
 fn by_facts(reader: &RunReader) -> Result<BTreeMap<Before, u64>, StoreError> {
     let mut replayed = Replayed::default();
-    reader.for_each_fact(|fact: Fact| {
+    reader.for_each_fact(|fact| {
         replayed.hear(&fact);
         Ok(())
     })?;

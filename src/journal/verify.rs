@@ -9,7 +9,7 @@ use super::keys::ItemKeys;
 use super::reader::RunReader;
 use super::schema::{self, damage, from_sqlite};
 use super::{Head, StoreError, head, list, proof};
-use crate::engine::fact::{ItemId, Moment};
+use crate::engine::fact::ItemId;
 use crate::plan::ActKey;
 use crate::run::RunMeta;
 use std::collections::HashMap;
@@ -92,11 +92,15 @@ pub(super) fn of_run(
     rows: Option<&[Act]>,
 ) -> Result<Head, StoreError> {
     reader.verify_plan()?;
-    let proven = proof::facts(reader, folder, marked)?;
+    let mut acts = Replayed::default();
+    let head = proof::facts(reader, folder, marked, |fact| {
+        acts.hear(&fact);
+        Ok(())
+    })?;
     if let Some(rows) = rows {
-        compare(reader, rows, &proven.acts)?;
+        compare(reader, rows, &acts)?;
     }
-    Ok(proven.head)
+    Ok(head)
 }
 
 /// That the rows are those that the facts leave, and in the order in which they were sent.
@@ -137,10 +141,4 @@ fn keys_of(reader: &RunReader, rows: &[Act]) -> Result<HashMap<ItemId, ActKey>, 
         }
     })?;
     Ok(keys)
-}
-
-/// When the last of a run's facts happened, and whether it says that nothing is left to do.
-pub(super) fn ended(reader: &RunReader) -> Result<(Moment, bool), StoreError> {
-    let (summary, finished) = list::summary(reader.connection(), reader.path(), reader.key())?;
-    Ok((summary.last.unwrap_or(summary.meta.created), finished))
 }

@@ -7,6 +7,7 @@ use super::forecast::{Forecast, forecast};
 use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep};
 use crate::events::Event;
 use crate::inert;
+use crate::noun::count;
 use crate::tenant::{ApiVersion, show_duration};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +200,7 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
         facts.insert(1, ("about", inert(&header.description)));
     }
     let sources: Vec<String> = header.sources.iter().map(|source| inert(source)).collect();
-    facts.push(("events", format!("{} from {}", count(header.rows as usize, "row"), sources.join(", "))));
+    facts.push(("events", format!("{} from {}", count(header.rows, "row"), sources.join(", "))));
     facts
 }
 
@@ -237,12 +238,12 @@ fn totals(plan: &Plan) -> Vec<String> {
         format!("{items} on {hosts}, {} of them irreversible", irreversible(plan)),
         format!(
             "at least {}, {} and {} in all, and at least {}",
-            count(usize::try_from(forecast.acts).unwrap_or(usize::MAX), "act"),
-            count(usize::try_from(forecast.polls).unwrap_or(usize::MAX), "poll"),
-            count(usize::try_from(forecast.calls()).unwrap_or(usize::MAX), "call"),
+            count(forecast.acts, "act"),
+            count(forecast.polls, "poll"),
+            count(forecast.calls(), "call"),
             show_duration(forecast.least_time),
         ),
-        format!("limits: {calls}, {} at once, {} a batch", limits.concurrency, count(limits.batch_size.into(), "item")),
+        format!("limits: {calls}, {} at once, {} a batch", limits.concurrency, count(limits.batch_size, "item")),
         format!(
             "polling: first after {}, until {} after acceptance",
             show_duration(plan.header.polling.first_after),
@@ -293,7 +294,7 @@ fn reasons(plan: &Plan) -> Vec<String> {
     let mut lines: Vec<String> =
         groups.iter().take(REASONS_SHOWN_MAX).map(|(kind, rows)| reason_line(kind, rows)).collect();
     if let Some(more) = groups.len().checked_sub(REASONS_SHOWN_MAX).filter(|more| *more > 0) {
-        lines.push(format!("… and {} more (--format json lists all)", count(more, "reason")));
+        lines.push(format!("… and {} more (`quell plan --format json` lists all)", count(more, "reason")));
     }
     lines
 }
@@ -329,11 +330,7 @@ fn item_table(plan: &Plan) -> Vec<Vec<String>> {
 
 fn more_items(plan: &Plan) -> Option<String> {
     let more = plan.items.len().checked_sub(ITEMS_SHOWN_MAX).filter(|more| *more > 0)?;
-    Some(format!("… and {more} more (--format json lists all)"))
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    Some(format!("… and {more} more (`quell plan --format json` lists all)"))
 }
 
 fn columns(rows: &[Vec<String>]) -> String {

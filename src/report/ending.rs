@@ -52,6 +52,17 @@ impl Ending {
         self.done_before || self.judged() == Outcome::Succeeded
     }
 
+    /// Whether it was surely not carried out, or failed, so that nobody has to permit a repeat; `None` when nobody knows,
+    /// or when it went well.
+    pub fn surely_not_done(&self) -> Option<bool> {
+        match (self.outcome, self.resolution.as_ref().map(|resolution| resolution.finding)) {
+            (Outcome::Failed | Outcome::Rejected | Outcome::NotStarted, _) => Some(true),
+            (_, Some(Finding::NotCarriedOut | Finding::Failed)) => Some(true),
+            (_, Some(Finding::CarriedOut | Finding::Succeeded)) => Some(false),
+            (_, None) => None,
+        }
+    }
+
     /// Its outcome for the sum of the run: what a person found counts where one did, and what was skipped because an
     /// earlier run only may have done it counts as not started.
     pub(super) fn judged(&self) -> Outcome {

@@ -6,8 +6,9 @@
 use super::pick::{self, Limits, Picked};
 use super::text::{Verdict, by_reason};
 use super::view::{ItemView, RowView, RunView};
-use super::words::{self, Tone, count};
+use super::words::{self, Tone};
 use super::{ReportError, Source, inert};
+use crate::noun::count;
 use std::io::Write;
 
 const LIMITS: Limits = Limits { needs_person_max: 40, others_max: 20 };

@@ -5,7 +5,7 @@ use super::{Ending, ReportError, Source, Summary, words};
 use crate::engine::Outcome;
 use crate::plan::{ItemRow, RowWithoutItem};
 use crate::playbook::ReportFormat;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many items to show of each kind.
 #[derive(Clone, Copy)]
@@ -23,6 +23,10 @@ pub(super) struct Picked<'a> {
     pub(super) others: Vec<(ItemRow, &'a Ending)>,
     /// Why items were skipped, and how many for each reason.
     pub(super) skipped: BTreeMap<&'a str, u64>,
+    /// Outcomes after which items may go again by `retry`, nobody having to permit it.
+    pub(super) again: BTreeSet<&'static str>,
+    /// Items that were skipped although nobody knows that they were done.
+    pub(super) skipped_in_doubt: u64,
 }
 
 impl<'a> Picked<'a> {
@@ -31,10 +35,15 @@ impl<'a> Picked<'a> {
         let mut urgent: Vec<Vec<(ItemRow, &Ending)>> = vec![Vec::new(); words::NEEDS_PERSON.len()];
         let mut others = Vec::new();
         let mut skipped = BTreeMap::new();
+        let (mut again, mut skipped_in_doubt) = (BTreeSet::new(), 0);
         let summary = source.each_item(|row, _| {
             let Some(ending) = source.folded.endings.get(row.item as usize) else { return Ok(()) };
             if ending.outcome == Outcome::Skipped {
                 *skipped.entry(ending.reason.as_deref().unwrap_or_default()).or_default() += 1;
+                skipped_in_doubt += u64::from(!ending.is_done());
+            }
+            if ending.surely_not_done() == Some(true) {
+                again.insert(words::outcome(ending.outcome));
             }
             let open = words::NEEDS_PERSON.iter().position(|&outcome| outcome == ending.outcome);
             match open.filter(|_| ending.resolution.is_none()) {
@@ -45,7 +54,7 @@ impl<'a> Picked<'a> {
             Ok(())
         })?;
         let needs_person = urgent.into_iter().flatten().take(limits.needs_person_max).collect();
-        Ok(Self { summary, needs_person, others, skipped })
+        Ok(Self { summary, needs_person, others, skipped, again, skipped_in_doubt })
     }
 
     /// How many items that need a person are not shown.

@@ -147,7 +147,7 @@ fn verdicts() {
     let verdict = |outcomes: &[Outcome], complete: bool, stopped: Option<StopReason>| {
         let mut fixture = Fixture::many(outcomes.len() as u32, Succeeded, "x");
         for (ending, &outcome) in fixture.folded.endings.iter_mut().zip(outcomes) {
-            ending.outcome = outcome;
+            (ending.outcome, ending.done_before) = (outcome, outcome == Skipped);
         }
         fixture.recount();
         let totals = &mut fixture.folded.totals;
@@ -158,19 +158,27 @@ fn verdicts() {
         (first.replace(" (exit code 5)", ""), next.replace("next: ", ""))
     };
     type Case = (&'static [Outcome], bool, Option<StopReason>, &'static str, &'static str);
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         (&[], true, None, "nothing to do, no row became an item", "-"),
         (&[Succeeded], true, None, "the one item succeeded", "-"),
         (&[Succeeded, Succeeded], true, None, "all 2 items succeeded", "-"),
         (&[Succeeded, Skipped], true, None, "1 item succeeded, 1 skipped", "-"),
-        (&[Succeeded, StillQueued], true, None, "finished well, 1 of 2 items still queued", "-"),
         (
-            &[Succeeded, Failed, NotStarted, StillQueued],
+            &[Succeeded, StillQueued],
             true,
             None,
-            "finished, 3 of 4 items did not succeed",
+            "finished well, 1 of 2 items still queued",
+            "quell poll contain-0612-7f3",
+        ),
+        (
+            &[Succeeded, Failed, NotStarted],
+            true,
+            None,
+            "finished, 2 of 3 items did not succeed",
             "quell retry contain-0612-7f3 --outcome failed,not_started",
         ),
+        (&[Succeeded, NotStarted], true, None, "finished, 1 of 2 items did not succeed", "-"),
+        (&[Failed, TimedOut], true, None, "finished, 2 of 2 items did not succeed", "quell poll contain-0612-7f3"),
         (&[Succeeded, Blocked], true, None, "finished, 1 of 2 items did not succeed", "-"),
         (&[Succeeded, Open], false, None, "stopped early; 1 of 2 items succeeded", "quell resume contain-0612-7f3"),
         (

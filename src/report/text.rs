@@ -6,10 +6,11 @@
 use super::pick::{self, Limits, Picked};
 use super::totals::{RowsWithoutItem, Totals};
 use super::view::{ItemView, RowView, RunView};
-use super::words::{self, Tone, count};
+use super::words::{self, Tone};
 use super::{ReportError, Source, inert};
 use crate::engine::Outcome;
-use std::collections::HashMap;
+use crate::noun::count;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 
 /// How many rows without item are shown.
@@ -62,8 +63,12 @@ enum Next {
     /// A person looks.
     Look,
     Resume,
+    /// What is not settled may settle yet.
+    Poll,
     /// Items with these outcomes may go again.
-    Retry(Vec<Outcome>),
+    Retry(BTreeSet<&'static str>),
+    /// A person looks at what an earlier run left.
+    LookElsewhere,
 }
 
 impl Verdict {
@@ -75,12 +80,14 @@ impl Verdict {
         let good = n(Outcome::Succeeded) + n(Outcome::Skipped);
         let refused = summary.rows_without_item.refused;
         let unclear = n(Outcome::Unknown) + n(Outcome::Unmatched);
-        let again = [Outcome::Failed, Outcome::Rejected, Outcome::NotStarted];
-        let again: Vec<Outcome> = again.into_iter().filter(|&outcome| n(outcome) > 0).collect();
+        // What was never sent alone waits for something else that has to be done first.
+        let not_sent = words::outcome(Outcome::NotStarted);
         let next = match () {
             () if unclear > 0 => Some(Next::Look),
             () if !totals.complete => Some(Next::Resume),
-            () => (!again.is_empty()).then_some(Next::Retry(again)),
+            () if n(Outcome::StillQueued) + n(Outcome::TimedOut) > 0 => Some(Next::Poll),
+            () if picked.again.iter().any(|of| *of != not_sent) => Some(Next::Retry(picked.again.clone())),
+            () => (picked.skipped_in_doubt > 0).then_some(Next::LookElsewhere),
         };
         let (tone, words) = match () {
             () if unclear > 0 => {
@@ -112,10 +119,12 @@ impl Verdict {
         Some(match self.next.as_ref()? {
             Next::Look => format!("quell show --needs-me {run}"),
             Next::Resume => format!("quell resume {run}"),
+            Next::Poll => format!("quell poll {run}"),
             Next::Retry(outcomes) => {
-                let outcomes: Vec<&str> = outcomes.iter().map(|&outcome| words::outcome(outcome)).collect();
+                let outcomes: Vec<&str> = outcomes.iter().copied().collect();
                 format!("quell retry {run} --outcome {}", outcomes.join(","))
             }
+            Next::LookElsewhere => "quell show --needs-me".to_owned(),
         })
     }
 }
@@ -253,11 +262,12 @@ fn skipped(picked: &Picked<'_>, out: &mut dyn Write) -> Result<(), ReportError> 
     reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     writeln!(out, "\nskipped:")?;
     for (why, n) in reasons.iter().take(GROUPS_MAX) {
+        let why = why.strip_prefix("it ").unwrap_or(why);
         writeln!(out, "  {n} {}", inert::shorten(&inert::terminal(why), REASON_CHARACTERS_MAX))?;
     }
     let more = reasons.len().saturating_sub(GROUPS_MAX);
     if more > 0 {
-        writeln!(out, "  and for {more} more reasons")?;
+        writeln!(out, "  and for {}", count(more, "other reason"))?;
     }
     Ok(())
 }

@@ -146,11 +146,6 @@ pub(super) fn duration(milliseconds: u64) -> String {
     show_duration(Duration::from_millis(milliseconds / shown_to * shown_to))
 }
 
-/// A number with its noun: `1 item`, `12 items`.
-pub(super) fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

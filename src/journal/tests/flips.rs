@@ -285,6 +285,10 @@ fn a_log_cut_at_any_byte_is_refused() {
     let content = bytes(&left, log);
     let [attempts, refused] = on_all_processors(&left, content.len(), |bench, length| {
         let cut = || fs::write(bench.path(log), &content[..length]).unwrap();
+        cut();
+        let seen = RunReader::of_tenant(&bench.state, TENANT, "second").and_then(|run| run.for_each_fact(|_| Ok(())));
+        assert!(matches!(seen, Err(StoreError::Damaged { .. })), "shown as it never was, cut at {length}: {seen:?}");
+        bench.mend();
         bench.attempt(cut, Attempts::Resume, &format!("log cut at {length}"))
     });
     println!("the log cut at each of {attempts} lengths: {refused} refused");

@@ -190,3 +190,60 @@ fn who_reads_before_a_run_begins_is_told_what_the_run_is_told() {
     assert_eq!(read, run.done_before((0..14).map(ItemId), question).unwrap());
     assert!(read.iter().any(|before| before.became == Before::Planned) && read.len() > 3, "{read:?}");
 }
+
+/// Both steps for each event, the first one undone by the second.
+fn there_and_back(events: u32) -> Plan {
+    let mut plan = plain_plan(0..events, 0);
+    plan.items = (0..events).flat_map(|event| [0, 1].map(|step| PlannedItem { event, step, target: event })).collect();
+    plan
+}
+
+#[test]
+fn what_an_earlier_step_of_the_same_run_undoes_is_done_again() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = there_and_back(1);
+    let tonight = |id: &str| begin_with(state.path(), id, &plan);
+    let done = |run: &mut SqliteRun, item: u32| {
+        let batch = item + 1;
+        run.append(run.head(), &[at(1, submitting(batch, item..item + 1)), at(2, accepted(batch, 1))]).unwrap();
+        run.append(run.head(), &[at(3, became(item, Settled::Succeeded))]).unwrap();
+    };
+    let ask = |run: &SqliteRun, items: &[u32]| {
+        let question = Question { now: Moment(EPOCH + 1000), window: WINDOW, permitted: &[] };
+        let found = run.done_before(items.iter().copied().map(ItemId), question).unwrap();
+        found.into_iter().flat_map(|before| before.items).map(|item| item.0).collect::<Vec<_>>()
+    };
+    let mut first = tonight("first");
+    assert_eq!(ask(&first, &[0, 1]), [0; 0]);
+    done(&mut first, 0);
+    done(&mut first, 1);
+    drop(first);
+    // The first step was undone; the second undoes what the first will have done by then.
+    let mut second = tonight("second");
+    assert_eq!(ask(&second, &[0, 1]), [0; 0]);
+    // Alone it was done before.
+    assert_eq!(ask(&second, &[1]), [1]);
+    // Taken up again after the first step was sent: what the run sent itself counts.
+    second.append(second.head(), &[at(5, What::Started), at(6, submitting(1, 0..1))]).unwrap();
+    assert_eq!(ask(&second, &[1]), [0; 0]);
+    drop(second);
+    let read = done_before(state.path(), &plan, at_any_time(WINDOW)).unwrap();
+    let mut items: Vec<_> = read.iter().flat_map(|before| before.items.iter().map(|item| item.0)).collect();
+    items.sort_unstable();
+    assert_eq!(items, [0, 1], "the first step may have been done, and the second builds on it");
+}
+
+#[test]
+fn a_permission_lifts_the_doubts_that_were_there_when_it_was_given() {
+    let state = tempfile::tempdir().unwrap();
+    let unknown = |id: &str| {
+        let mut run = begin_with(state.path(), id, &plain_plan(0..1, 1));
+        append_all(&mut run, &[act(1, 0..1), vec![at(2000, lost(1))]]);
+    };
+    unknown("before");
+    let mut own = begin_with(state.path(), "own", &plain_plan(0..1, 1));
+    append_all(&mut own, &[vec![at(0, What::Started)]]);
+    assert_eq!(told(&own, 3000, &[ItemId(0)]), [""; 0]);
+    unknown("since");
+    assert_eq!(told(&own, 3000, &[ItemId(0)]), ["0: since Unknown"]);
+}

@@ -98,6 +98,26 @@ fn the_widest_window_of_any_run_decides() {
     assert_eq!(pruned(state.path(), days(90), 366, false).0, ["done"]);
 }
 
+/// Its window would be forgotten with it, and the next one would let go what it still forbids.
+#[test]
+fn the_newest_run_with_the_widest_window_stays() {
+    let state = tempfile::tempdir().unwrap();
+    for id in ["wide", "wide-too"] {
+        let mut plan = plain_plan(0..1, 1);
+        plan.header.dedupe_window = YEAR;
+        let ended = vec![at(0, What::Started), at(1, What::Ended { complete: true })];
+        append_all(&mut begin_with(state.path(), id, &plan), &[ended]);
+    }
+    run(state.path(), "done", 0..1, 1, &[Some(Settled::Succeeded)], true);
+    run(state.path(), "newest", 1..2, 1, &[Some(Settled::Failed)], true);
+    for _ in 0..2 {
+        let (gone, spared) = pruned(state.path(), days(60), 100, false);
+        assert!(gone == ["wide"] || gone.is_empty(), "{gone:?}");
+        let widest = "wide-too: its dedupe_window, the widest of all, says how long successes are kept";
+        assert_eq!((spared[0].as_str(), spared.len()), (widest, 3), "{spared:?}");
+    }
+}
+
 #[test]
 fn a_journal_that_is_not_whole_or_in_use_loses_nothing() {
     let state = tempfile::tempdir().unwrap();

@@ -556,7 +556,7 @@ fn long_plans_list_fifty_items() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let plan = ad_hoc(by_action("quarantine-file"), events(&lines), false).expect("a plan");
     let text = show::text(&plan);
-    assert!(text.contains("\n… and 10 more (--format json lists all)\n"), "{text}");
+    assert!(text.contains("\n… and 10 more (`quell plan --format json` lists all)\n"), "{text}");
     assert_eq!(text.matches("quarantine-file  host-").count(), 50);
 }
 

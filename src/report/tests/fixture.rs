@@ -173,7 +173,7 @@ impl Fixture {
         let facts = (0..).zip(facts()).map(|(n, what)| Fact { at: Moment(START + n * 185_250), what });
         let mut folded = fold(&header(), steps_and_targets, facts).expect("the facts fit the plan");
         for (item, outcome, reason) in
-            [(10, Outcome::Skipped, "done by contain-0611-001"), (11, Outcome::Blocked, "protected")]
+            [(10, Outcome::Skipped, "it succeeded in run contain-0611-001"), (11, Outcome::Blocked, "protected")]
         {
             folded.endings[item].outcome = outcome;
             folded.endings[item].reason = Some(reason.into());
