@@ -97,12 +97,14 @@ fn not_there_yet() -> Vec<Case> {
         case(39, "nothing is there for a moment after acceptance")
             .tenant(Options { settle: Delay::None, not_found_for: Duration::from_millis(1_500), ..Options::default() })
             .took_place(|met| met.simulator.counters().not_found > 0)
-            .ends(0, &[("succeeded", 6)], 6),
+            .ends(0, &[("succeeded", 6)], 6)
+            .calls_max(200),
         case(39, "nothing is there for longer than the grace")
             .tenant(Options { settle: Delay::None, not_found_for: Duration::from_millis(1_500), ..Options::default() })
             .edit("not_found_grace: 10s", "not_found_grace: 100ms")
             .took_place(|met| met.simulator.counters().not_found > 0)
-            .ends(0, &[("succeeded", 6)], 6),
+            .ends(0, &[("succeeded", 6)], 6)
+            .calls_max(200),
     ]
 }
 
