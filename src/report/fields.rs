@@ -42,7 +42,7 @@ pub(super) const OUTCOMES: &[&str] = &[
     "blocked",
     "not_started",
 ];
-pub(super) const CALLS: &[&str] = &["posts", "gets", "throttled"];
+pub(super) const CALLS: &[&str] = &["posts", "gets", "gets_at_least", "throttled"];
 pub(super) const ITEM: &[&str] = &[
     "item",
     "row",

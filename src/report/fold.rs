@@ -107,6 +107,10 @@ struct State {
     /// The earliest step that did not succeed, by target.
     barred: HashMap<u32, u16>,
     totals: Totals,
+    /// A process has begun and not ended its work.
+    at_work: bool,
+    /// One of them never did.
+    cut_short: bool,
     texts: Texts,
 }
 
@@ -145,7 +149,8 @@ impl State {
             items.push(Item { step, target, batch: none, life, of: None, by: None, status, message, resolution });
         }
         let (totals, texts) = (Totals::default(), Texts::default());
-        Ok(Self { steps, targets, items, batches: HashMap::new(), barred: HashMap::new(), totals, texts })
+        let (batches, barred) = (HashMap::new(), HashMap::new());
+        Ok(Self { steps, targets, items, batches, barred, totals, at_work: false, cut_short: false, texts })
     }
 
     fn apply(&mut self, fact: Fact) -> Result<(), Oddity> {
@@ -153,7 +158,11 @@ impl State {
         self.totals.last = Some(fact.at);
         self.totals.ended = matches!(fact.what, What::Ended { .. });
         match fact.what {
-            What::Started | What::Resumed { .. } => self.totals.stopped = None,
+            What::Started => self.at_work = true,
+            What::Resumed { .. } => {
+                self.totals.stopped = None;
+                self.cut_short |= std::mem::replace(&mut self.at_work, true);
+            }
             What::DoneBefore { items, run, became } => self.done_before(&items, &run, became)?,
             What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
             What::Adopted { .. } | What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
@@ -184,8 +193,9 @@ impl State {
                 self.totals.gets += u64::from(gets);
                 self.totals.throttled += u64::from(throttled);
             }
-            What::Ended { complete } => self.totals.complete = complete,
+            What::Ended { complete } => (self.totals.complete, self.at_work) = (complete, false),
         }
+        self.totals.gets_at_least = (self.at_work || self.cut_short) && self.totals.posts > 0;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
         _ => "nothing happened yet".to_owned(),
     };
     writeln!(out, "- took {took}, from {} to {}", view.started, view.ended.as_deref().unwrap_or("no end recorded"))?;
-    let (acts, polls) = (count(totals.posts, "act"), count(totals.gets, "poll"));
+    let (acts, polls) = (count(totals.posts, "act"), totals.polls());
     writeln!(out, "- {acts}, {polls}, {} refused for a limit; exit code {}\n", totals.throttled, view.exit_code)?;
     Ok(())
 }

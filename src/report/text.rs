@@ -161,12 +161,7 @@ fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
         _ => "nothing happened yet".to_owned(),
     };
     let ended = view.ended.as_deref().unwrap_or("no end recorded");
-    let calls = format!(
-        "{}, {}, {} refused for a limit",
-        count(totals.posts, "act"),
-        count(totals.gets, "poll"),
-        totals.throttled
-    );
+    let calls = format!("{}, {}, {} refused for a limit", count(totals.posts, "act"), totals.polls(), totals.throttled);
     writeln!(out)?;
     for (name, value) in [
         (

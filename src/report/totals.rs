@@ -17,8 +17,10 @@ pub struct Totals {
     pub resolved: u64,
     /// Acts whose intent was written: each may have been sent.
     pub posts: u64,
-    /// Polls.
+    /// Polls that were recorded.
     pub gets: u64,
+    /// Whether there may have been more: a process was killed before it had recorded all, or has not done so yet.
+    pub gets_at_least: bool,
     /// Calls that a limit refused.
     pub throttled: u64,
     /// The first fact's moment.
@@ -34,6 +36,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Polls, as they are said: `17 polls`, `at least 17 polls`.
+    pub(super) fn polls(&self) -> String {
+        let least = if self.gets_at_least { "at least " } else { "" };
+        format!("{least}{}", crate::noun::count(self.gets, "poll"))
+    }
+
     /// Items that a person must look at and has not resolved.
     pub(super) fn needs_person(&self) -> u64 {
         self.outcomes.sum(&super::words::NEEDS_PERSON) - self.resolved

@@ -74,6 +74,7 @@ pub(super) struct SummaryView {
 pub(super) struct CallsView {
     pub(super) posts: u64,
     pub(super) gets: u64,
+    pub(super) gets_at_least: bool,
     pub(super) throttled: u64,
 }
 
@@ -85,7 +86,12 @@ impl SummaryView {
             items: summary.items,
             rows_without_item: summary.rows_without_item.all(),
             outcomes: totals.outcomes,
-            calls: CallsView { posts: totals.posts, gets: totals.gets, throttled: totals.throttled },
+            calls: CallsView {
+                posts: totals.posts,
+                gets: totals.gets,
+                gets_at_least: totals.gets_at_least,
+                throttled: totals.throttled,
+            },
         }
     }
 }

@@ -252,6 +252,22 @@ fn totals_count_calls_and_remember_the_last_process() {
     assert_eq!((totals.posts, totals.gets, totals.throttled), (2, u64::from(u32::MAX) + 3, 2));
     assert_eq!((totals.first, totals.last), (Some(Moment(1_000)), Some(Moment(1_008))));
     assert_eq!((totals.stopped, totals.complete, totals.ended), (Some(StopReason::Unanswered), true, true));
+    assert!(!totals.gets_at_least);
+}
+
+#[test]
+fn polls_are_at_least_so_many_when_a_process_did_not_end_its_work() {
+    let at_least = |more: &[What]| {
+        let mut facts = vec![What::Started, submitting(1, &[0]), accepted(1, &["A"])];
+        facts.extend(more.iter().cloned());
+        run(facts).expect("fits").totals.gets_at_least
+    };
+    let resumed = What::Resumed { by: None, only_polls: false };
+    let ended = What::Ended { complete: false };
+    assert!(at_least(&[]), "it goes on, or was killed");
+    assert!(!at_least(std::slice::from_ref(&ended)));
+    assert!(!at_least(&[ended.clone(), resumed.clone(), ended.clone()]));
+    assert!(at_least(&[resumed, ended]), "the first process never ended");
 }
 
 #[test]
