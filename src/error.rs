@@ -90,6 +90,12 @@ impl Failure {
             Self::Store(none @ StoreError::NoRun(_)) => {
                 format!("error: {none}\nhelp: `quell runs` lists those that are; --state-dir names another folder")
             }
+            Self::Store(damaged @ StoreError::Damaged { .. }) => {
+                let words = inert::lines(&damaged.to_string()).into_owned();
+                format!(
+                    "error: {words}\nhelp: leave the folder as it is: \"When it is refused\" in docs/journal.md says what to do"
+                )
+            }
             other => format!("error: {}", inert::lines(&other.to_string())),
         }
     }
