@@ -33,7 +33,8 @@ fn another_tenants_damaged_journal_is_told_of_and_stops_no_run() {
     let damaged = folder.path().join("state").join("other");
     fs::create_dir_all(&damaged).expect("a tenant's folder");
     fs::write(damaged.join("journal.sqlite"), "rubbish ".repeat(1000)).expect("a damaged journal");
-    let said = "error: the journal FOLDER/state/other/journal.sqlite is damaged: file is not a database\n";
+    let said = "error: the journal FOLDER/state/other/journal.sqlite is damaged: file is not a database\nhelp: leave the \
+                folder as it is: \"When it is refused\" in docs/journal.md says what to do\n";
 
     // There is nothing else yet: nothing can be listed.
     assert_eq!(quell(folder.path(), &["runs"]), (Some(7), String::new(), said.to_owned()));
