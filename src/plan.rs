@@ -6,19 +6,23 @@
 mod act_key;
 mod build;
 mod digest;
+pub mod event_age;
 pub mod filter;
 pub mod forecast;
 mod problems;
+pub mod release;
 mod repeats;
 mod retry;
 mod select;
 mod settings;
 pub mod show;
 mod steps;
+mod targets;
 
-pub use crate::playbook::{OnUnknown, Overlap};
+pub use crate::playbook::{OnUnknown, Overlap, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
+pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
 
 use crate::events::Event;
@@ -64,6 +68,9 @@ pub struct PlanHeader {
     /// What happens while another run of the playbook goes on.
     #[serde(default)]
     pub overlap: Overlap,
+    /// How its targets are released, and how many failures stop it.
+    #[serde(default)]
+    pub release: PlannedRelease,
     /// Where rows came from, as the user wrote it.
     pub sources: Vec<String>,
     /// Rows read, refused ones included.
@@ -103,6 +110,26 @@ pub struct PlannedStep {
     /// The API's `actionId` of the action that undoes it.
     #[serde(default)]
     pub inverse_id: Option<i64>,
+    /// How it follows the other steps, and how old its events may be.
+    #[serde(default)]
+    pub flow: PlannedFlow,
+}
+
+/// How a step follows the others on a target, and how old its events may be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlannedFlow {
+    /// An earlier step, by its index, and how it must have ended; absent: every earlier step has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(u16, When)>,
+    /// Whether there is one item for each target, rather than one for each event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
+    /// Whether its failures leave the failure budget, the gates between waves and the order of steps alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_failure: bool,
+    /// How old an event may be, by its `event_time`, when it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_event_age: Option<Duration>,
 }
 
 /// That of headers which were stored before there was one.

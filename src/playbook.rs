@@ -5,12 +5,17 @@
 //! templates and filters are kept as they are written. It opens no other file.
 
 mod caution;
+mod control;
+mod flow;
 mod file;
 mod check;
+mod released;
 mod tighten;
 
 pub use caution::{Caution, DEDUPE_WINDOW, OnUnknown, Overlap, Window};
+pub use control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tolerated, WaveSize};
 pub use file::schema;
+pub use flow::{After, Flow, When};
 
 use crate::problem::Problem;
 use crate::tenant::Columns;
@@ -51,6 +56,8 @@ pub struct Playbook {
     pub comment: Option<Spanned<String>>,
     /// Where events come from; may be empty when `--events` gives them.
     pub events: Vec<Source>,
+    /// The column that says which target an event belongs to; absent: the host.
+    pub target: Option<Spanned<String>>,
     /// At least one.
     pub steps: Vec<Step>,
     /// What tightens the tenant's limits.
@@ -59,6 +66,8 @@ pub struct Playbook {
     pub polling: PollingPatch,
     /// What it says about acts that may have been carried out already.
     pub caution: Caution,
+    /// How it is released, and what stops it by itself.
+    pub release: Release,
     /// Reports to write at the end.
     pub reports: Vec<ReportRequest>,
 }
@@ -114,6 +123,8 @@ pub struct Step {
     pub action: Spanned<String>,
     /// A CEL expression over the event's columns and `vars`; absent: every event of the action's types.
     pub filter: Option<Spanned<String>>,
+    /// How it follows the other steps, and how old its events may be.
+    pub flow: Flow,
 }
 
 /// The playbook's `limits`; each may only tighten the tenant's.

@@ -17,7 +17,7 @@ mod words;
 
 pub(crate) use field::{Entries, Field};
 pub use file::{FILE_BYTES_MAX, load};
-pub(crate) use written::{AnyText, Count, FromText, Refusal, Version, Written};
+pub(crate) use written::{AnyText, Count, FromText, NumberOrText, Refusal, Version, Written};
 
 use crate::problem::{Place, Problem};
 use serde::de::DeserializeOwned;

@@ -103,6 +103,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         filter: selection.filter.clone(),
         comment: selection.comment.clone(),
         reports: Vec::new(),
+        waves: Vec::new(),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
     let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated };

@@ -55,6 +55,7 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
                 filter: None,
                 on_unknown: OnUnknown::Continue,
                 inverse_id: None,
+                flow: crate::plan::PlannedFlow::default(),
             })
             .collect(),
         limits: Limits {
@@ -75,6 +76,7 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
         statuses: Statuses { succeeded: words(&["success"]), failed: words(&["failed"]), pending: words(&["queued"]) },
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
+        release: crate::plan::PlannedRelease::default(),
         sources: vec![],
         rows: 0,
         reports: vec![],

@@ -39,7 +39,14 @@ fn meta(id: &str, created: u64) -> RunMeta {
 
 fn step(name: &str) -> PlannedStep {
     let action = Action { reversible: true, ..Action::plain(name, 7, EventType::File) };
-    PlannedStep { name: name.to_owned(), action, filter: None, on_unknown: OnUnknown::Stop, inverse_id: None }
+    PlannedStep {
+        name: name.to_owned(),
+        action,
+        filter: None,
+        on_unknown: OnUnknown::Stop,
+        inverse_id: None,
+        flow: crate::plan::PlannedFlow::default(),
+    }
 }
 
 fn header(rows: u32) -> PlanHeader {
@@ -62,6 +69,7 @@ fn header(rows: u32) -> PlanHeader {
         statuses: Statuses { succeeded: vec!["success".to_owned()], failed: Vec::new(), pending: Vec::new() },
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
+        release: crate::plan::PlannedRelease::default(),
         sources: vec!["export.csv".to_owned()],
         rows,
         reports: Vec::new(),

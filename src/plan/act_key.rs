@@ -73,7 +73,14 @@ mod tests {
     use crate::playbook::OnUnknown;
 
     fn step(name: &str, action: Action, inverse_id: Option<i64>) -> PlannedStep {
-        PlannedStep { name: name.to_owned(), action, filter: None, on_unknown: OnUnknown::Stop, inverse_id }
+        PlannedStep {
+            name: name.to_owned(),
+            action,
+            filter: None,
+            on_unknown: OnUnknown::Stop,
+            inverse_id,
+            flow: crate::plan::PlannedFlow::default(),
+        }
     }
 
     const FILE: Sent<'_> = Sent { agent_id: "a", event_id: "e", event_type: EventType::File, pid: 0, unique_id: "u" };

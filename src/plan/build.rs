@@ -6,13 +6,14 @@
 use super::problems::{self, Origin, Problems};
 use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{check_columns, check_filters, compiled_steps};
-use super::{Plan, PlanHeader, PlannedItem, PlannedReport, PlannedTenant, RowWithoutItem};
-use super::{digest, repeats, select, settings};
-use crate::events::{Event, Events, RefusedRow};
-use crate::playbook::{Caution, Playbook, ReportFormat};
+use super::{Plan, PlanHeader, PlannedReport, PlannedTenant, RowWithoutItem};
+use super::{digest, release, repeats, select, settings, targets};
+use crate::events::{Events, RefusedRow};
+use crate::playbook::{Caution, Playbook, ReportFormat, WaveSize};
 use crate::problem::Problem;
 use crate::tenant::Tenant;
-use std::collections::{BTreeMap, HashMap};
+use crate::yaml::Spanned;
+use std::collections::BTreeMap;
 
 /// What a plan is made of.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct AdHoc {
     pub comment: Option<String>,
     /// `--report`
     pub reports: Vec<PlannedReport>,
+    /// `--waves`
+    pub waves: Vec<Spanned<WaveSize>>,
 }
 
 /// Makes the plan.
@@ -69,12 +72,18 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let Request { work, tenant, events, partial, simulated, .. } = request;
     let steps = compiled_steps(&work, tenant, &events, &vars, &origin, &mut found);
     check_columns(&steps, &events, &origin, &mut found);
+    let column = match &work {
+        Work::Playbook(playbook) => playbook.target.as_ref(),
+        Work::AdHoc(_) => None,
+    };
+    targets::check_column(column, &events.rows, &origin, &mut found);
     let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
-    let Events { sources, rows: all_events, bytes, refused, .. } = events;
+    let Events { sources, rows: mut all_events, bytes, refused, .. } = events;
     // Rows are judged only by filters that can judge: one wrong column would make every row a problem of its own.
     let mut selection = Selection::default();
+    let mut targets = targets::Targets::default();
     if found.is_empty() {
         selection = select::select(&steps, &tenant.actions, &all_events, &bytes, by_column(&work));
         if by_column(&work) {
@@ -82,16 +91,25 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
             let rows = problems::Rows { events: &all_events, bytes: &bytes, sources: &sources };
             problems::report_contradictions(&contradictions, &steps, &rows, &mut found);
         }
+        targets = targets::targets(column, &mut selection, (&all_events, &bytes));
+        let expanded = targets::once(&steps, &mut selection, (all_events, &bytes), targets);
+        (all_events, targets) = (expanded.events, expanded.targets);
+        problems::report_bad_rows(&expanded.split, &sources, &mut found);
         let repeats = repeats::find(&selection.chosen, &steps, &all_events);
         selection.leave_out(&repeats, &all_events);
+        if steps.iter().any(|step| step.flow.once) {
+            targets::forget_rows_with_item(&mut selection, &all_events);
+        }
         if !partial {
             problems::report_bad_rows(&selection.bad, &sources, &mut found);
         }
     }
     found.none()?;
 
+    let (kept, items, count) = targets::number(all_events, &selection.chosen, &targets);
+    let released = release::release(&work, count, items.len() as u32, &origin, &mut found);
+    found.none()?;
     let without = rows_without_item(selection.without, selection.bad, refused);
-    let (kept, items) = number(all_events, &selection.chosen);
     let caution = match work {
         Work::Playbook(playbook) => playbook.caution,
         Work::AdHoc(_) => Caution::default(),
@@ -115,6 +133,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         statuses: tenant.statuses.clone(),
         dedupe_window: caution.dedupe_window,
         overlap: caution.overlap,
+        release: released,
         sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
         rows,
         reports,
@@ -177,29 +196,6 @@ fn rows_without_item(
     }));
     without.sort_by_key(|row| row.row);
     without
-}
-
-/// Keeps the events that became items, and gives each host its number.
-fn number(all: Vec<Event>, chosen: &[select::Chosen]) -> (Vec<Event>, Vec<PlannedItem>) {
-    let mut used = chosen.iter().map(|chosen| chosen.event).peekable();
-    let mut kept = Vec::new();
-    for (index, event) in (0_u32..).zip(all) {
-        if used.peek() == Some(&index) {
-            kept.push(event);
-            while used.next_if_eq(&index).is_some() {}
-        }
-    }
-    let mut targets: HashMap<&str, u32> = HashMap::new();
-    let mut items = Vec::with_capacity(chosen.len());
-    let (mut event, mut last) = (0_u32, None);
-    for one in chosen {
-        event += u32::from(last.is_some_and(|last| last != one.event));
-        last = Some(one.event);
-        let next = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-        let target = *targets.entry(&kept[event as usize].agent_id).or_insert(next);
-        items.push(PlannedItem { event, step: one.step, target });
-    }
-    (kept, items)
 }
 
 fn planned_tenant(tenant: &Tenant, simulated: bool) -> PlannedTenant {

@@ -1,21 +1,23 @@
 //! A plan's digest: what a reviewer approves and a run carries out are the same when their digests are.
 //!
-//! Version 1: SHA-256 over `quell.plan/1`, then every field in the order below. A text is its length in bytes as 8 bytes,
+//! Version 2: SHA-256 over `quell.plan/2`, then every field in the order below. A text is its length in bytes as 8 bytes,
 //! little end first, then its bytes; a number is 8 bytes, little end first; a list is its length, then its elements; an
 //! optional value is 0, or 1 and the value. Of files only the name counts and not the folder, so that the same files give
 //! the same digest from any folder. Nothing is taken from the clock, the environment or the order of a hash table.
 
 use super::{
-    OnUnknown, Overlap, Plan, PlanHeader, PlannedItem, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
+    Budget, OnUnknown, Overlap, Plan, PlanHeader, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep,
+    PlannedTenant, RowWithoutItem,
 };
 use crate::events::{Event, RowPlace};
+use crate::playbook::Promote;
 use crate::tenant::{Action, ApiVersion, Auth, FillField, Limits, Polling, Rate, RequestType, Statuses};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
 
 /// What every encoding of this version begins with.
-const VERSION: &str = "quell.plan/1";
+const VERSION: &str = "quell.plan/2";
 
 /// The digest of everything in the plan but the digest itself, in hexadecimal.
 pub(super) fn digest(plan: &Plan) -> String {
@@ -94,6 +96,7 @@ impl Canon {
             statuses,
             dedupe_window,
             overlap,
+            release,
             sources,
             rows,
             reports,
@@ -103,12 +106,13 @@ impl Canon {
         self.text(description);
         self.text(comment);
         self.tenant(tenant);
-        self.list(steps, |canon, PlannedStep { name, action, filter, on_unknown, inverse_id }| {
+        self.list(steps, |canon, PlannedStep { name, action, filter, on_unknown, inverse_id, flow }| {
             canon.text(name);
             canon.action(action);
             canon.option(filter.as_ref(), |canon, filter| canon.text(filter));
             canon.number(u64::from(*on_unknown == OnUnknown::Continue));
             canon.option(inverse_id.as_ref(), |canon, id| canon.0.update(id.to_le_bytes()));
+            canon.flow(flow);
         });
         self.limits(limits);
         self.polling(polling);
@@ -122,6 +126,7 @@ impl Canon {
             Overlap::Wait(longest) => Some(longest),
         };
         self.option(wait, |canon, longest| canon.time(*longest));
+        self.release(release);
         self.list(sources, |canon, source| canon.file_name(Path::new(source)));
         self.number(u64::from(*rows));
         self.list(reports, |canon, PlannedReport { format, path }| {
@@ -133,6 +138,34 @@ impl Canon {
                 None => canon.text(format),
             }
             canon.text(path);
+        });
+    }
+
+    fn flow(&mut self, flow: &PlannedFlow) {
+        let PlannedFlow { after, once, allow_failure, max_event_age } = flow;
+        self.option(after.as_ref(), |canon, (step, when)| {
+            canon.number(u64::from(*step));
+            canon.text(when.as_str());
+        });
+        self.number(u64::from(*once));
+        self.number(u64::from(*allow_failure));
+        self.option(max_event_age.as_ref(), |canon, age| canon.time(*age));
+    }
+
+    fn release(&mut self, release: &PlannedRelease) {
+        let PlannedRelease { target, waves, promote, budget } = release;
+        self.option(target.as_ref(), |canon, column| canon.text(column));
+        self.list(waves, |canon, end| canon.number(u64::from(*end)));
+        let Promote { settled, failures, within, confirm_within } = promote;
+        self.number(u64::from(settled.0));
+        self.number(u64::from(*failures));
+        self.option(within.as_ref(), |canon, time| canon.time(*time));
+        self.option(confirm_within.as_ref(), |canon, time| canon.time(*time));
+        self.option(budget.as_ref(), |canon, Budget { tolerated, written, min_settled, strict }| {
+            canon.number(u64::from(*tolerated));
+            canon.text(written);
+            canon.number(u64::from(*min_settled));
+            canon.number(u64::from(*strict));
         });
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A row is judged whole: when one step's filter cannot judge it, no step has it.
 
+use super::event_age;
 use super::filter::{ColumnReader, Filter};
-use super::{OnUnknown, PlannedStep, RowWithoutItem};
+use super::{OnUnknown, PlannedFlow, PlannedStep, RowWithoutItem};
 use crate::events::{Event, RowPlace};
 use crate::inert::escaped;
 use crate::problem::{Place, listed};
@@ -22,6 +23,7 @@ pub(super) struct ReadyStep {
     pub(super) action_index: usize,
     /// As written, where, compiled.
     pub(super) filter: Option<(String, Place, Filter)>,
+    pub(super) flow: PlannedFlow,
 }
 
 impl ReadyStep {
@@ -35,6 +37,7 @@ impl ReadyStep {
             filter: self.filter.map(|(source, ..)| source),
             on_unknown: on_unknown.unwrap_or(careful),
             inverse_id: inverse.map(|action| action.id),
+            flow: self.flow,
             action: self.action,
         }
     }
@@ -170,7 +173,7 @@ fn judge<'e>(
     reader: &'e mut ColumnReader,
     verdicts: &mut Vec<Verdict>,
 ) -> Result<(), String> {
-    let takes = |step: &ReadyStep| step.action.event_types.contains(&event.event_type);
+    let takes = |step: &ReadyStep| step.flow.once || step.action.event_types.contains(&event.event_type);
     let meant = |step: &ReadyStep| asked.is_none_or(|asked| asked == step.action_index);
     // Columns are read once for all steps, and not at all where no filter has a say.
     let needed = steps.iter().any(|step| step.filter.is_some() && takes(step) && meant(step));
@@ -190,14 +193,17 @@ fn judge<'e>(
             Verdict::Selects
         });
         if matches!(verdicts.last(), Some(Verdict::Selects)) {
-            sendable(&step.action, event)?;
+            sendable(&step.action, event, step.flow.once)?;
+            if step.flow.max_event_age.is_some() {
+                event_age::moment_of(event).map_err(|reason| format!("step {}: {reason}", step.name))?;
+            }
         }
     }
     Ok(())
 }
 
 /// Whether everything that the act sends of this event is there, after the action's `fill`.
-fn sendable(action: &Action, event: &Event) -> Result<(), String> {
+fn sendable(action: &Action, event: &Event, once: bool) -> Result<(), String> {
     let value = |field: FillField| match field {
         FillField::AgentId => &event.agent_id,
         FillField::EventId => &event.event_id,
@@ -211,7 +217,7 @@ fn sendable(action: &Action, event: &Event) -> Result<(), String> {
             return Err(format!("{} needs {name}, which is empty", action.name));
         }
     }
-    if event.event_type == EventType::Process && event.pid == 0 {
+    if event.event_type == EventType::Process && event.pid == 0 && !once {
         return Err(format!("{} needs a process id above 0", action.name));
     }
     Ok(())
@@ -247,7 +253,7 @@ fn said(clauses: impl Iterator<Item = String>) -> String {
     }
 }
 
-fn row_without_item(place: RowPlace, reason: String) -> RowWithoutItem {
+pub(super) fn row_without_item(place: RowPlace, reason: String) -> RowWithoutItem {
     RowWithoutItem { row: place.row, source: place.source, line: place.line, byte: None, reason }
 }
 

@@ -143,7 +143,7 @@ fn milliseconds(time: std::time::Duration) -> u64 {
 }
 
 fn step_json(step: &PlannedStep) -> serde_json::Value {
-    let PlannedStep { name, action, filter, on_unknown, inverse_id: _ } = step;
+    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, flow: _ } = step;
     json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
         "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter})
 }

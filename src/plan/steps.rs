@@ -1,14 +1,15 @@
 //! Steps as they were asked for become steps that can judge rows: the action found, the filter compiled, its columns
 //! known to exist. What fails is reported and left out, so that the other steps are checked all the same.
 
+use super::PlannedFlow;
 use super::build::Work;
 use super::filter::{ColumnReader, Filter, FilterError};
 use super::problems::{Origin, Problems};
 use super::select::{self, ReadyStep};
 use crate::events::{Events, snake_case};
-use crate::playbook::{Playbook, Step};
+use crate::playbook::{Flow, Playbook, Step};
 use crate::problem::{Place, listed, nearest};
-use crate::tenant::{Action, Tenant};
+use crate::tenant::{Action, EventType, FillField, Tenant};
 use std::collections::BTreeMap;
 
 /// How many steps a plan may have.
@@ -53,7 +54,8 @@ pub(super) fn compiled_steps(
         problems.push(origin.problem(wanted[STEPS_MAX].action_place, "--action", message, None));
         return Vec::new();
     }
-    wanted.into_iter().map(|step| step.compile(tenant, vars, origin, problems)).collect()
+    let names: Vec<&str> = wanted.iter().map(|step| step.name).collect();
+    wanted.iter().map(|step| step.compile(tenant, vars, &names, origin, problems)).collect()
 }
 
 /// Whether filters can be compiled, where no tenant says what its actions are.
@@ -74,6 +76,7 @@ struct Wanted<'a> {
     action: &'a str,
     action_place: Place,
     filter: Option<(&'a str, Place)>,
+    flow: Option<&'a Flow>,
 }
 
 impl<'a> Wanted<'a> {
@@ -83,6 +86,7 @@ impl<'a> Wanted<'a> {
             action: &step.action.value,
             action_place: step.action.place,
             filter: step.filter.as_ref().map(|filter| (filter.value.as_str(), filter.place)),
+            flow: Some(&step.flow),
         }
     }
 
@@ -92,13 +96,15 @@ impl<'a> Wanted<'a> {
             action,
             action_place: Place::default(),
             filter: filter.map(|filter| (filter, Place::default())),
+            flow: None,
         }
     }
 
     fn compile(
-        self,
+        &self,
         tenant: &Tenant,
         vars: &BTreeMap<String, String>,
+        steps: &[&str],
         origin: &Origin,
         problems: &mut Problems,
     ) -> CompiledStep {
@@ -111,7 +117,38 @@ impl<'a> Wanted<'a> {
             problems.push(origin.problem(self.action_place, "--action", message, help));
         }
         let filter = self.compile_filter(vars, origin, problems);
-        CompiledStep { name: self.name.to_owned(), action, filter }
+        if let (Some(Flow { once: true, .. }), Some(action)) = (self.flow, action) {
+            self.check_once(&tenant.actions[action], origin, problems);
+        }
+        CompiledStep { name: self.name.to_owned(), action, filter, flow: self.planned_flow(steps) }
+    }
+
+    /// One item for a whole target is about its host: the action has to take hosts, and to say which event that is.
+    fn check_once(&self, action: &Action, origin: &Origin, problems: &mut Problems) {
+        let fills = |field| action.fill.iter().any(|(to, from)| *to == field && *from == FillField::AgentId);
+        let message = if !action.event_types.contains(&EventType::Agent) {
+            format!("`once: target` makes an item of the type AGENT, which `{}` does not take", action.name)
+        } else if !fills(FillField::EventId) || !fills(FillField::UniqueId) {
+            format!(
+                "`once: target` needs an action that says by `fill` which event a host is; `{}` does not",
+                action.name
+            )
+        } else {
+            return;
+        };
+        let help = "the tenant's action needs event_types: [AGENT] and fill: {event_id: agent_id, unique_id: agent_id}";
+        problems.push(origin.problem(self.action_place, "--action", message, Some(help.to_owned())));
+    }
+
+    /// Steps before this one are known by their place; a name that is none of them is a problem of the playbook already.
+    fn planned_flow(&self, steps: &[&str]) -> PlannedFlow {
+        let Some(Flow { after, once, allow_failure, max_event_age }) = self.flow else { return PlannedFlow::default() };
+        let after = after.as_ref().and_then(|after| {
+            let earlier = steps.iter().position(|name| *name == after.value.step)?;
+            Some((u16::try_from(earlier).ok()?, after.value.when))
+        });
+        let max_event_age = max_event_age.as_ref().map(|age| age.value);
+        PlannedFlow { after, once: *once, allow_failure: *allow_failure, max_event_age }
     }
 
     fn compile_filter(
@@ -136,12 +173,14 @@ pub(super) struct CompiledStep {
     name: String,
     action: Option<usize>,
     filter: Option<(String, Place, Filter)>,
+    flow: PlannedFlow,
 }
 
 impl CompiledStep {
     pub(super) fn ready(self, actions: &[Action]) -> Option<ReadyStep> {
         let index = self.action?;
-        Some(ReadyStep { name: self.name, action: actions[index].clone(), action_index: index, filter: self.filter })
+        let Self { name, filter, flow, .. } = self;
+        Some(ReadyStep { name, action: actions[index].clone(), action_index: index, filter, flow })
     }
 }
 

@@ -6,6 +6,7 @@ use super::caution::{Caution, DEDUPE_WINDOW};
 use super::file::{
     ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile,
 };
+use super::released::{self, FlowFile};
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
 use crate::problem::{Place, Problem, listed};
@@ -16,19 +17,11 @@ use std::path::Path;
 
 const NOT_YET: &str = "this version of quell does not carry it out, so a file must not promise it: remove it";
 
-const HINTS: [Hint; 13] = [
+const HINTS: [Hint; 5] = [
     Hint { key: "guards", help: NOT_YET },
     Hint { key: "protected", help: NOT_YET },
-    Hint { key: "failure_budget", help: NOT_YET },
-    Hint { key: "waves", help: NOT_YET },
-    Hint { key: "promote", help: NOT_YET },
     Hint { key: "notify", help: NOT_YET },
     Hint { key: "require_approval", help: NOT_YET },
-    Hint { key: "target", help: NOT_YET },
-    Hint { key: "after", help: NOT_YET },
-    Hint { key: "once", help: NOT_YET },
-    Hint { key: "max_event_age", help: NOT_YET },
-    Hint { key: "allow_failure", help: NOT_YET },
     Hint { key: "when", help: "a step's filter is called `where`" },
 ];
 
@@ -54,6 +47,7 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
         vars: parsed.vars.value().map(|vars| self::vars(reader, vars)).unwrap_or_default(),
         comment: parsed.comment.read().map(|comment| comment.map(|text| text.0)),
         events: parsed.events.value().map(|sources| self::sources(reader, sources)).unwrap_or_default(),
+        target: parsed.target.read().map(|column| column.map(|column| column.0.0)),
         steps: steps.unwrap_or_default(),
         limits: parsed.limits.value().map(limits).unwrap_or_default(),
         polling: parsed.polling.value().map(polling).unwrap_or_default(),
@@ -62,6 +56,7 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
             dedupe_window: parsed.dedupe_window.value().map_or(DEDUPE_WINDOW, |window| window.0.0),
             overlap: parsed.overlap.value().map(|overlap| overlap.0).unwrap_or_default(),
         },
+        release: released::release(reader, parsed.waves, parsed.promote, parsed.failure_budget),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {
@@ -77,8 +72,11 @@ fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step>
         reader.report_help(files.place, "expected at least one step, found none", "a step is `{name: …, action: …}`");
     }
     let mut first_lines = HashMap::new();
+    let mut earlier = Vec::new();
     let read = |file: Field<StepFile>| {
         let Spanned { value: file, place } = file.read()?;
+        let StepFile { after, once, allow_failure, max_event_age, .. } = file;
+        let flow = released::flow(reader, FlowFile { after, once, allow_failure, max_event_age }, &earlier);
         let name = reader.require(file.name, "name", place);
         let action = reader.require(file.action, "action", place);
         let filter = file.filter.read().map(|filter| filter.map(|AnyText(text)| text));
@@ -97,7 +95,8 @@ fn steps(reader: &Reader<'_>, files: Spanned<Vec<Field<StepFile>>>) -> Vec<Step>
             reader.report_help(name.place, message, "give each step a name of its own");
         }
         let name = name.unwrap_or(Spanned { value: String::new(), place });
-        Some(Step { name, action: action?.map(|action| action.0.0), filter })
+        earlier.push(name.value.clone());
+        Some(Step { name, action: action?.map(|action| action.0.0), filter, flow })
     };
     files.value.into_iter().filter_map(read).collect()
 }

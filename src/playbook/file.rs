@@ -1,8 +1,10 @@
 //! A playbook as it is written, and its JSON Schema: both come from these types.
 
 use super::caution::{OnUnknown, Overlap, Window};
-use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Name, Pause, PollTimeout, Rate, Word};
-use crate::yaml::{AnyText, Count, Entries, Field, FromText, Refusal, Version, Written};
+use super::control::{Percent, WaveSize};
+use super::flow::After;
+use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Length, Name, Pause, PollTimeout, Rate, Word};
+use crate::yaml::{AnyText, Count, Entries, Field, FromText, NumberOrText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -39,6 +41,9 @@ pub(super) struct PlaybookFile {
     /// Where events come from.
     #[serde(default)]
     pub(super) events: Field<Vec<Field<SourceFile>>>,
+    /// The column by which events belong together: steps follow each other on each of its values. Without it: the host.
+    #[serde(default)]
+    pub(super) target: Field<Written<Word>>,
     /// What is done, in this order.
     #[schemars(extend("minItems" = 1))]
     pub(super) steps: Field<Vec<Field<StepFile>>>,
@@ -60,6 +65,16 @@ pub(super) struct PlaybookFile {
     #[serde(default)]
     #[schemars(extend("default" = "forbid"))]
     pub(super) overlap: Field<Written<Overlap>>,
+    /// Targets that are released together: cumulative sizes, as numbers or shares. Without it: all at once.
+    #[serde(default)]
+    #[schemars(extend("minItems" = 1))]
+    pub(super) waves: Field<Vec<Field<NumberOrText<WaveSize>>>>,
+    /// What opens the next wave.
+    #[serde(default)]
+    pub(super) promote: Field<PromoteFile>,
+    /// How many failures the run takes before it stops.
+    #[serde(default)]
+    pub(super) failure_budget: Field<BudgetFile>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,
@@ -131,6 +146,78 @@ pub(super) struct StepFile {
     /// A CEL expression over the event's columns and `vars`.
     #[serde(default, rename = "where")]
     pub(super) filter: Field<AnyText>,
+    /// An earlier step and how it must have ended on the target: `kill`, `kill failed`, `kill settled`. Without it: every
+    /// earlier step has succeeded.
+    #[serde(default)]
+    pub(super) after: Field<Written<After>>,
+    /// `target`: one item for each target rather than one for each event.
+    #[serde(default)]
+    pub(super) once: Field<OnceFile>,
+    /// Whether its failures leave the failure budget, the gates between waves and the order of steps alone.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) allow_failure: Field<bool>,
+    /// How old an event may be, by its `event_time`, when it is sent.
+    #[serde(default)]
+    pub(super) max_event_age: Field<EventAge>,
+}
+
+/// How old an event may be: at most 30 days.
+pub(super) type EventAge = Written<Length<1000, { 30 * 24 * 3_600_000 }>>;
+/// How long a wave may take, or a person.
+pub(super) type GateTime = Written<Length<1000, { 7 * 24 * 3_600_000 }>>;
+
+/// `once: target`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Once")]
+pub(super) enum OnceFile {
+    /// One item for each target.
+    Target,
+}
+
+/// What opens the next wave. Without it: all of the items released so far have an outcome, and none failed, was rejected,
+/// timed out, is unknown or unmatched.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Promote")]
+pub(super) struct PromoteFile {
+    /// How many of the items released so far must have an outcome.
+    #[serde(default)]
+    #[schemars(extend("default" = "100%"))]
+    pub(super) settled: Field<NumberOrText<Percent>>,
+    /// How many of them may have failed, been rejected, timed out, or be unknown or unmatched.
+    #[serde(default)]
+    #[schemars(extend("default" = 0))]
+    pub(super) failures: Field<u32>,
+    /// How long a wave may take to get there; then the run stops.
+    #[serde(default)]
+    pub(super) within: Field<GateTime>,
+    /// A person has to say yes then, within this time; else the run stops.
+    #[serde(default)]
+    pub(super) confirm_within: Field<GateTime>,
+}
+
+/// How many failures the run takes: failed, rejected, timed out, unknown and unmatched items. One more stops it: no
+/// further act, what is open is polled to its end.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "FailureBudget", extend("oneOf" = [{"required": ["count"]}, {"required": ["percent"]}]))]
+pub(super) struct BudgetFile {
+    /// So many are tolerated.
+    #[serde(default)]
+    pub(super) count: Field<u32>,
+    /// This share of the planned items is tolerated, rounded down.
+    #[serde(default)]
+    #[schemars(extend("default" = 10))]
+    pub(super) percent: Field<NumberOrText<Percent>>,
+    /// How many items must have settled before it is judged: 20 with `percent`, 0 with `count` and with `strict`.
+    #[serde(default)]
+    pub(super) min_settled: Field<u32>,
+    /// Open items count as failures until they have settled, so that the budget is never exceeded.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) strict: Field<bool>,
 }
 
 /// What tightens the tenant's limits.

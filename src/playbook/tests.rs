@@ -141,11 +141,78 @@ fn the_schema_takes_what_the_reader_takes() {
         format!("{SMALL}reports: [{{template: a}}]\n"),
         format!("{SMALL}reports: [{{html: a, path: b}}]\n"),
         format!("{SMALL}limits: {{batch_size: lots}}\n"),
-        format!("{SMALL}waves: [1]\n"),
+        format!("{SMALL}notify: []\n"),
+        format!("{SMALL}waves: [0, 100%]\n"),
+        format!("{SMALL}waves: []\n"),
+        format!("{SMALL}waves: [1, 101%]\n"),
+        format!("{SMALL}failure_budget: {{}}\n"),
+        format!("{SMALL}failure_budget: {{count: 1, percent: 5}}\n"),
+        format!("{SMALL}promote: {{settled: most}}\n"),
+        SMALL.replace("action: a", "action: a, once: host"),
+        SMALL.replace("action: a", "action: a, after: s fails"),
+        SMALL.replace("action: a", "action: a, max_event_age: soon"),
     ] {
         assert!(!is_valid(&text), "{text}");
         assert!(read(Path::new("p.yaml"), &text).is_err(), "{text}");
     }
+}
+
+const RELEASED: &str = "version: 1
+name: p
+target: site
+steps:
+  - {name: kill, action: k, max_event_age: 1h, allow_failure: true}
+  - {name: quarantine, action: q, after: kill settled}
+  - {name: isolate, action: i, once: target, after: quarantine failed}
+waves: [1, 5%, 100%]
+promote: {settled: 90%, failures: 2, within: 20m, confirm_within: 30m}
+failure_budget: {count: 5, min_settled: 0, strict: true}
+";
+
+#[test]
+fn order_waves_and_budgets_are_read() {
+    assert!(is_valid(RELEASED));
+    let playbook = read(Path::new("p.yaml"), RELEASED).expect("a playbook");
+    let flows: Vec<String> = playbook.steps.iter().map(|step| format!("{:?}", step.flow)).collect();
+    assert_snapshot!(format!("{:?}\n{:#?}\n{}", playbook.target, playbook.release, flows.join("\n")));
+    for (keys, min_settled) in [
+        ("", 20),
+        ("failure_budget: {percent: 5}", 20),
+        ("failure_budget: {percent: 5%, strict: true}", 0),
+        ("failure_budget: {count: 5}", 0),
+        ("failure_budget: {count: 5, min_settled: 7}", 7),
+    ] {
+        let budget = read(Path::new("p"), &format!("{SMALL}{keys}\n")).expect(keys).release.failure_budget;
+        assert_eq!(budget.min_settled, min_settled, "{keys}");
+    }
+}
+
+#[test]
+fn mistakes_of_order_waves_and_budgets_are_told_where_they_are() {
+    let told: Vec<String> = [
+        ("kill settled", "quarantine settled"),
+        ("after: quarantine failed", "after: qarantine failed"),
+        ("name: kill, action: k,", "name: kill, action: k, after: isolate,"),
+        ("once: target,", "once: target, max_event_age: 1h,"),
+        ("[1, 5%, 100%]", "[1, 5%]"),
+        ("[1, 5%, 100%]", "[1, 0%, 1.5, 200%, -1, 100%]"),
+        ("[1, 5%, 100%]", "[]"),
+        ("waves: [1, 5%, 100%]\n", ""),
+        ("settled: 90%", "settled: 90.5%"),
+        ("within: 20m,", "within: 0s,"),
+        ("min_settled: 0", "min_settled: 5"),
+        ("{count: 5, min_settled: 0, strict: true}", "{strict: true}"),
+        ("{count: 5, min_settled: 0, strict: true}", "{count: 5, percent: 5}"),
+        ("{count: 5, min_settled: 0, strict: true}", "{count: -1}"),
+    ]
+    .iter()
+    .map(|(from, to)| {
+        assert!(RELEASED.contains(from), "{from}");
+        format!("=== {from} => {to}\n{}", problems(&RELEASED.replace(from, to)))
+    })
+    .collect();
+    assert!(told.iter().all(|text| text.contains("error: ")), "{told:#?}");
+    assert_snapshot!(told.join("\n"));
 }
 
 #[test]

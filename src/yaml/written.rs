@@ -147,6 +147,31 @@ impl JsonSchema for AnyText {
     }
 }
 
+/// A value that is written as one piece of text, or as a number: `5`, `5%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NumberOrText<T>(pub(crate) T);
+
+impl<'de, T: FromText> Deserialize<'de> for NumberOrText<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = WrittenVisitor(PhantomData);
+        deserializer.deserialize_newtype_struct(AS_WRITTEN, visitor).map(|Written(value)| Self(value))
+    }
+}
+
+impl<T: FromText> JsonSchema for NumberOrText<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::expected().into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        T::schema()
+    }
+}
+
 /// `version: 1`, which every file of ours begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version;

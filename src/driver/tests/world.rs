@@ -236,6 +236,7 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         filter: None,
         on_unknown: OnUnknown::Continue,
         inverse_id: None,
+        flow: crate::plan::PlannedFlow::default(),
     };
     PlanHeader {
         playbook: "test".into(),
@@ -247,6 +248,7 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         statuses: tenant.statuses.clone(),
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
+        release: crate::plan::PlannedRelease::default(),
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),

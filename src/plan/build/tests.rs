@@ -1,10 +1,10 @@
 //! One fixture and one sentence for each rule of planning; what is shown of a plan stands in snapshots.
 
 use super::*;
-use crate::events::RowPlace;
+use crate::events::{Event, RowPlace};
 use crate::plan::forecast::{Forecast, forecast};
-use crate::plan::show;
-use crate::playbook::{LimitsPatch, PollingPatch, Step, VarDeclaration};
+use crate::plan::{PlannedItem, show};
+use crate::playbook::{Flow, LimitsPatch, PollingPatch, Release, Step, VarDeclaration};
 use crate::problem::Place;
 use crate::tenant::*;
 use crate::yaml::Spanned;
@@ -42,6 +42,7 @@ fn playbook() -> Playbook {
         name: spanned(name),
         action: spanned(action),
         filter: Some(spanned(filter)),
+        flow: Flow::default(),
     };
     let variable = |name: &str, required, default: Option<&str>| VarDeclaration {
         name: spanned(name),
@@ -57,6 +58,7 @@ fn playbook() -> Playbook {
         vars: vec![variable("ticket", true, None), variable("level", false, Some("8"))],
         comment: Some(spanned("{{ vars.ticket }} at {{ vars.level }}")),
         events: Vec::new(),
+        target: None,
         steps: vec![
             step("kill", "kill-process", "verdict == \"BAD\""),
             step("quarantine", "quarantine-file", "int(score) >= int(vars.level)"),
@@ -64,6 +66,7 @@ fn playbook() -> Playbook {
         limits: LimitsPatch::default(),
         polling: PollingPatch::default(),
         caution: crate::playbook::Caution::default(),
+        release: Release::default(),
         reports: Vec::new(),
     }
 }
@@ -254,6 +257,7 @@ fn contradictory_actions_for_one_event_are_refused_unless_steps_order_them() {
         name: Spanned { value: "release".into(), place: Place::default() },
         action: Spanned { value: "release-file".into(), place: Place::default() },
         filter: None,
+        flow: Flow::default(),
     });
     let plan = plan_of(&ordered, events(&lines)).expect("ordered steps");
     assert_eq!(outline(&plan).0, "1/quarantine@0 2/quarantine@0 2/release@0 3/release@0");

@@ -2,7 +2,7 @@
 
 use super::{BUILT_IN, ColumnUse, Filter, value_of};
 use crate::events::{Event, snake_case};
-use cel::common::types::{CelInt, CelNull, CelString};
+use cel::common::types::{CelBool, CelInt, CelNull, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -39,10 +39,15 @@ enum Cell<'e> {
 impl ColumnReader {
     /// For these filters together.
     pub fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Self {
+        Self::of_names(filters.flat_map(Filter::columns).map(|ColumnUse { name, .. }| &**name))
+    }
+
+    /// For these columns.
+    pub fn of_names<'n>(columns: impl IntoIterator<Item = &'n str>) -> Self {
         let mut names: Vec<Box<str>> = Vec::new();
-        for ColumnUse { name, .. } in filters.flat_map(Filter::columns) {
-            if !BUILT_IN.contains(&&**name) && !names.contains(name) {
-                names.push(name.clone());
+        for name in columns {
+            if !BUILT_IN.contains(&name) && !names.iter().any(|known| **known == *name) {
+                names.push(name.into());
             }
         }
         Self { names, known: HashMap::new() }
@@ -93,6 +98,35 @@ impl ColumnReader {
             }
         }
         names
+    }
+}
+
+impl Row<'_> {
+    /// One of its values as text: a number or a truth value as it is written; `None` where it is missing or null.
+    ///
+    /// # Errors
+    /// When it is a list or an object.
+    pub fn text(&self, name: &str) -> Result<Option<Cow<'_, str>>, String> {
+        match name {
+            "agent_id" => return Ok(Some(Cow::Borrowed(&self.event.agent_id))),
+            "event_id" => return Ok(Some(Cow::Borrowed(&self.event.event_id))),
+            "event_type" => return Ok(Some(Cow::Borrowed(self.event.event_type.as_str()))),
+            "unique_id" => return Ok(Some(Cow::Borrowed(&self.event.unique_id))),
+            "pid" => return Ok(Some(Cow::Owned(self.event.pid.to_string()))),
+            _ => {}
+        }
+        let index = self.names.iter().position(|known| **known == *name);
+        match index.and_then(|index| self.cells.get(index)) {
+            None | Some(Cell::Missing) => Ok(None),
+            Some(Cell::Text(text)) => Ok(Some(Cow::Borrowed(text))),
+            Some(Cell::Other(value)) => {
+                let of_null = value.downcast_ref::<CelNull>().map(|_| None);
+                let of_number = value.downcast_ref::<CelInt>().map(|n| Some(Cow::Owned(n.inner().to_string())));
+                let of_truth = value.downcast_ref::<CelBool>().map(|is| Some(Cow::Owned(is.inner().to_string())));
+                let plain = of_null.or(of_number).or(of_truth);
+                plain.ok_or_else(|| format!("`{name}` is neither text nor a whole number"))
+            }
+        }
     }
 }
 

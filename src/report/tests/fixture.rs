@@ -34,6 +34,7 @@ pub(in crate::report) fn header() -> PlanHeader {
         statuses: Statuses { succeeded: vec![], failed: vec![], pending: vec![] },
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
+        release: crate::plan::PlannedRelease::default(),
         sources: vec!["hits.csv".to_owned(), "more.json".to_owned()],
         rows: 12,
         reports: vec![PlannedReport { format: "csv".to_owned(), path: "out/{{ run.id }}.csv".to_owned() }],
@@ -43,7 +44,14 @@ pub(in crate::report) fn header() -> PlanHeader {
 
 fn step(name: &str, action: &str, id: i64) -> PlannedStep {
     let action = Action::plain(action, id, EventType::File);
-    PlannedStep { name: name.to_owned(), action, filter: None, on_unknown: OnUnknown::Stop, inverse_id: None }
+    PlannedStep {
+        name: name.to_owned(),
+        action,
+        filter: None,
+        on_unknown: OnUnknown::Stop,
+        inverse_id: None,
+        flow: crate::plan::PlannedFlow::default(),
+    }
 }
 
 pub(in crate::report) fn run_meta() -> RunMeta {

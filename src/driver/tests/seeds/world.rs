@@ -207,7 +207,14 @@ fn steps(chance: &mut Rng) -> Vec<PlannedStep> {
             };
             let by_default = if repeat_safe { OnUnknown::Continue } else { OnUnknown::Stop };
             let on_unknown = *pick(chance, &[by_default, by_default, OnUnknown::Stop, OnUnknown::Continue]);
-            PlannedStep { name: format!("step-{step}"), action, filter: None, on_unknown, inverse_id: None }
+            PlannedStep {
+                name: format!("step-{step}"),
+                action,
+                filter: None,
+                on_unknown,
+                inverse_id: None,
+                flow: crate::plan::PlannedFlow::default(),
+            }
         })
         .collect()
 }
@@ -299,6 +306,7 @@ fn header(chance: &mut Rng, steps: Vec<PlannedStep>) -> PlanHeader {
         },
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
+        release: crate::plan::PlannedRelease::default(),
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),

@@ -1,0 +1,135 @@
+//! How a plan is released: which targets make a wave, what opens the next one, and how many failures stop the run.
+//!
+//! **The failure budget.** A failure is an item that failed, was rejected, timed out, is unknown or unmatched;
+//! `still_queued` is none, nor is what failed, was rejected or timed out in a step with `allow_failure`. `count: N`
+//! tolerates N failures; `percent: p` tolerates N = ⌊p × planned items / 100⌋. The run stops at failure N + 1, once
+//! `min_settled` items have settled. With `strict` open items and failures together never exceed N + 1.
+
+use super::build::Work;
+use super::problems::{Origin, Problems};
+use crate::playbook::{FailureBudget, Playbook, Promote, WaveSize};
+use crate::yaml::Spanned;
+use serde::{Deserialize, Serialize};
+
+/// How a plan is released.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlannedRelease {
+    /// The column by which events belong to a target; absent: the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// For each wave how many targets it and those before it hold: targets are numbered in this order. Empty: all at once.
+    #[serde(default)]
+    pub waves: Vec<u32>,
+    /// What opens the next wave.
+    #[serde(default)]
+    pub promote: Promote,
+    /// How many failures stop the run; `None` in plans that were made before there was a budget.
+    #[serde(default)]
+    pub budget: Option<Budget>,
+}
+
+/// How many failures stop a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Failures that are tolerated (N): one more stops the run.
+    pub tolerated: u32,
+    /// How it is written: `10%`, `5`.
+    pub written: String,
+    /// Items that must have settled before it is judged.
+    pub min_settled: u32,
+    /// Whether open items count as failures until they have settled.
+    pub strict: bool,
+}
+
+impl Budget {
+    fn of(budget: FailureBudget, items: u32) -> Self {
+        let FailureBudget { tolerated, min_settled, strict } = budget;
+        Self { tolerated: tolerated.among(items), written: tolerated.to_string(), min_settled, strict }
+    }
+}
+
+/// The worst that can have happened by the time the run stops by itself: `quell plan` says it for each wave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorstCase {
+    /// Number of the wave, from 1.
+    pub wave: u32,
+    /// Targets that are released with it.
+    pub targets: u32,
+    /// Items of these targets.
+    pub items: u32,
+    /// Items of this wave that may be carried out badly before nothing more is sent.
+    pub bad: u32,
+}
+
+/// How the work that was asked for is released; `waves` are those of the command line.
+pub(super) fn release(
+    work: &Work<'_>,
+    targets: u32,
+    items: u32,
+    origin: &Origin,
+    found: &mut Problems,
+) -> PlannedRelease {
+    let (waves, promote, budget, target) = match work {
+        Work::Playbook(Playbook { release, target, .. }) => (
+            release.waves.as_slice(),
+            release.promote.as_ref().map(|promote| promote.value).unwrap_or_default(),
+            release.failure_budget,
+            target.as_ref().map(|column| column.value.clone()),
+        ),
+        Work::AdHoc(ad_hoc) => (ad_hoc.waves.as_slice(), Promote::default(), FailureBudget::default(), None),
+    };
+    let waves = cumulative(waves, targets, origin, found);
+    PlannedRelease { target, waves, promote, budget: Some(Budget::of(budget, items)) }
+}
+
+/// Rounded up; what does not grow is dropped. One wave is none.
+fn cumulative(sizes: &[Spanned<WaveSize>], targets: u32, origin: &Origin, found: &mut Problems) -> Vec<u32> {
+    let mut waves: Vec<u32> = Vec::new();
+    for size in sizes {
+        let count = size.value.of(targets);
+        if count > waves.last().copied().unwrap_or(0) {
+            waves.push(count);
+        }
+    }
+    if let (Some(last), Some(size)) = (waves.last(), sizes.last())
+        && *last < targets
+    {
+        let message =
+            format!("the last wave ({}) leaves {} of {targets} targets unreleased", size.value, targets - last);
+        let help = Some("sizes are cumulative: end with `100%`, or select fewer events".to_owned());
+        found.push(origin.problem(size.place, "--waves", message, help));
+    }
+    if waves.len() < 2 { Vec::new() } else { waves }
+}
+
+impl PlannedRelease {
+    /// The wave of a target, from 0.
+    pub fn wave_of(&self, target: u32) -> usize {
+        self.waves.partition_point(|end| *end <= target)
+    }
+
+    /// The targets of each wave, `all` being how many there are.
+    pub fn ranges(&self, all: u32) -> Vec<std::ops::Range<u32>> {
+        let ends: &[u32] = if self.waves.is_empty() { &[all] } else { &self.waves };
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        starts.zip(ends).map(|(start, end)| start..*end).collect()
+    }
+
+    /// The worst case of each wave, given how many items each target has that will be acted on.
+    ///
+    /// A gate that tolerates F failures lets the next wave begin with at most F of them. A strict budget bounds what is
+    /// open and failed together; any other lets the whole wave go before the first answer says how it went.
+    pub fn worst_cases(&self, items_of_target: &[u32]) -> Vec<WorstCase> {
+        let ranges = self.ranges(items_of_target.len() as u32).into_iter().zip(1..);
+        ranges
+            .map(|(range, wave)| {
+                let items: u32 = items_of_target[range.start as usize..range.end as usize].iter().sum();
+                let bad = match &self.budget {
+                    Some(budget) if budget.strict => items.min(budget.tolerated + 1),
+                    _ => items,
+                };
+                WorstCase { wave, targets: range.len() as u32, items, bad }
+            })
+            .collect()
+    }
+}
