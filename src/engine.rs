@@ -8,6 +8,7 @@
 mod apply;
 pub mod call;
 pub mod fact;
+mod hosts;
 pub mod items;
 pub mod limiter;
 pub mod pairing;
@@ -18,6 +19,7 @@ pub mod sent_or_not;
 pub mod state;
 pub mod tag;
 mod unclear;
+mod waves;
 
 use call::{Call, CallWhat, Reply};
 use fact::{BatchId, Before, CallId, Fact, ItemId, Moment, RemediationRef, StopReason, What};
@@ -25,7 +27,10 @@ use limiter::Opening;
 pub use limiter::{Ask, Granted, Wish};
 use state::Flight;
 pub use state::{Engine, Illegal, Progress};
+use std::collections::BTreeSet;
 pub use unclear::Resolution;
+use waves::Turnstile;
+pub use waves::{Gate, Promotion};
 
 /// How long polling goes on after the first signal.
 const DRAIN_MS: u64 = 20_000;
@@ -57,6 +62,8 @@ pub enum Input {
     Slots(u16),
     /// Calls were reserved, in answer to [`Engine::ask`].
     Granted(Granted),
+    /// A person lets the next wave begin.
+    Promote(Promotion),
     /// Somebody asks to stop.
     Stop(StopReason),
 }
@@ -74,8 +81,27 @@ pub struct Beginning {
     pub permitted: Option<(Vec<ItemId>, String)>,
     /// Why a journal that another machine wrote last is taken over, when it is.
     pub adopted: Option<String>,
-    /// Why acting goes on although items are unknown, when a person says so.
+    /// Why acting goes on although items are unknown or the failure budget is used up, when a person says so.
     pub continued: Option<String>,
+    /// Items that a rule protects, with its name. Heard when the run begins.
+    pub blocked: Vec<(Vec<ItemId>, String)>,
+    /// Who approved the plan. Heard when the run begins.
+    pub approvals: Vec<Approval>,
+    /// Who lets the next wave begin.
+    pub promotion: Option<Promotion>,
+}
+
+/// An approval that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Whose signature it is.
+    pub by: String,
+    /// The fingerprint of the key.
+    pub key: String,
+    /// When it was given: RFC 3339.
+    pub given: String,
+    /// Until when it holds: RFC 3339.
+    pub expires: String,
 }
 
 /// Items that an earlier run carried out, or may have.
@@ -159,6 +185,7 @@ impl Engine {
 
     /// Decides after what was heard in this turn.
     pub fn decide(&mut self, turn: &mut Turn) -> Result<(), Illegal> {
+        self.look_at_gates(&mut turn.record)?;
         self.start_calls(turn)?;
         turn.then = self.conclude(&mut turn.record)?;
         Ok(())
@@ -180,6 +207,7 @@ impl Engine {
                 self.note(record, What::Unanswered { batch, message, lost: true })?;
                 self.bar_after(record)
             }
+            Input::Promote(promotion) => self.promoted(promotion, record),
             Input::Ticked => Ok(()),
             Input::Slots(slots) => {
                 self.limiter.share(slots);
@@ -202,10 +230,16 @@ impl Engine {
     }
 
     fn begin(&mut self, beginning: Beginning, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        let Beginning { by, only_polls, adopted, done_before, permitted, continued } = beginning;
+        let Beginning { by, only_polls, adopted, done_before, permitted, continued, .. } = beginning;
         let first = !self.started;
         if first {
             self.note(record, What::Started)?;
+            for Approval { by, key, given, expires } in beginning.approvals {
+                self.note(record, What::Approved { by, key, given, expires })?;
+            }
+            for (items, rule) in beginning.blocked {
+                self.note(record, What::Blocked { items, rule })?;
+            }
         }
         if !first || only_polls {
             self.note(record, What::Resumed { by: by.clone(), only_polls })?;
@@ -220,12 +254,14 @@ impl Engine {
             self.note(record, What::Continued { by, reason })?;
         }
         // All of them before anything is barred: a later step may have been done by another run than the one before it.
-        let mut skipped = Vec::new();
         for DoneBefore { items, run, became } in done_before {
-            skipped.extend_from_slice(&items);
             self.note(record, What::DoneBefore { items, run, became })?;
         }
-        skipped.into_iter().try_for_each(|item| self.bar(item, record))
+        self.shut_what_cannot_come(0..self.items.released(), record)?;
+        match beginning.promotion {
+            Some(promotion) => self.promoted(promotion, record),
+            None => Ok(()),
+        }
     }
 
     fn stop(&mut self, why: StopReason, record: &mut Vec<Fact>) -> Result<(), Illegal> {
@@ -252,7 +288,17 @@ impl Engine {
     }
 
     fn start_act(&mut self, lane: state::LaneKey, turn: &mut Turn) -> Result<(), Illegal> {
-        let items = self.lanes[&lane].peek(usize::from(self.config.batch_size));
+        let items = self.lanes[&lane].peek(self.batch_size());
+        let expired: Vec<ItemId> =
+            items.iter().copied().filter(|item| self.items.is_expired(*item, self.now.0)).collect();
+        if !expired.is_empty() {
+            // Whatever is left of the batch is put together anew.
+            let targets: BTreeSet<u32> = expired.iter().map(|item| self.items.target(*item)).collect();
+            self.note(&mut turn.record, What::Expired { items: expired })?;
+            return targets
+                .into_iter()
+                .try_for_each(|target| self.shut_what_cannot_come(target..target + 1, &mut turn.record));
+        }
         let batch = BatchId(self.next_batch);
         let (step, event_type) = lane;
         self.note(&mut turn.record, What::Submitting { batch, step, event_type, items: items.clone() })?;
@@ -276,22 +322,29 @@ impl Engine {
         turn.calls.push(Call { id, what });
     }
 
+    /// How many items the next act may hold.
+    fn batch_size(&self) -> usize {
+        let most = usize::from(self.config.batch_size);
+        self.room_in_budget().map_or(most, |room| most.min(usize::try_from(room).unwrap_or(most)))
+    }
+
     /// The lane to send from next, and from when on: at once when a batch is full or no more items can join it, else
     /// after lingering for as long as a call costs.
     fn next_act(&self) -> Option<(Moment, state::LaneKey)> {
         // While acts are refused, one at a time feels its way.
         let refused = self.throttled_in_a_row + self.not_sent_in_a_row > 0;
-        if self.stopping.is_some() || self.only_polls || refused && self.submitted > 0 {
+        let full = self.batch_size();
+        if self.stopping.is_some() || self.only_polls || full == 0 || refused && self.submitted > 0 {
             return None;
         }
         let shut = self.acts_shut_until;
         let linger = self.limiter.call_cost_ms().min(LINGER_MAX_MS);
-        let full = usize::from(self.config.batch_size);
         self.lanes
             .iter()
             .filter(|((step, _), lane)| !lane.is_empty() && !self.is_held(*step))
             .map(|(key, lane)| {
-                let waits = self.waiting > 0 && lane.agents() < full;
+                let more = self.items.waiting() > 0 || self.hosts.keeps_some();
+                let waits = more && lane.agents() < full;
                 (shut.max(if waits { Moment(lane.since().0 + linger) } else { Moment(0) }), *key)
             })
             .min()
@@ -309,11 +362,17 @@ impl Engine {
         let poll = self.next_poll().map(|(due, _)| due);
         let act = self.next_act().map(|(ready, _)| ready);
         let drained = self.drain_until.is_some_and(|until| until <= self.now);
+        let gate = self.turnstile();
+        let asks = matches!(gate, Some(Turnstile::Waits(Some(_)))) && self.awaiting_since.is_some();
         let idle = self.in_flight.is_empty() && self.submitted == 0 && act.is_none() && (poll.is_none() || drained);
+        let idle = idle && !asks;
         if self.leaving && (self.in_flight.is_empty() || self.stopping == Some(StopReason::SignalAgain)) || idle {
             self.tally(record)?;
             if self.stopping.is_none() && self.holds_ready_items() {
                 self.note(record, What::Stopping { why: StopReason::Held })?;
+            }
+            if self.stopping.is_none() && gate.is_some() {
+                self.note(record, What::Stopping { why: StopReason::Gate })?;
             }
             let complete = self.is_complete();
             self.note(record, What::Ended { complete })?;
@@ -328,7 +387,11 @@ impl Engine {
             (Some(wanted), Opening::At(open)) => Some(wanted.max(open)),
         };
         let drain = self.drain_until.filter(|until| *until > self.now);
-        Ok(call.into_iter().chain(drain).min().map_or(Then::WaitForInput, Then::WaitUntil))
+        let late = match gate {
+            Some(Turnstile::Waits(until)) if !self.leaving => until,
+            _ => None,
+        };
+        Ok(call.into_iter().chain(drain).chain(late).min().map_or(Then::WaitForInput, Then::WaitUntil))
     }
 
     /// What this process wants of what all runs of the tenant share, after its latest turn.
@@ -364,7 +427,7 @@ impl Engine {
     }
 
     fn batches_ready(&self) -> usize {
-        let full = usize::from(self.config.batch_size);
+        let full = self.batch_size().max(1);
         let lanes = self.lanes.iter().filter(|((step, _), _)| !self.is_held(*step));
         lanes.map(|(_, lane)| lane.len().div_ceil(full)).sum()
     }

@@ -19,7 +19,7 @@ pub mod show;
 mod steps;
 mod targets;
 
-pub use crate::playbook::{OnUnknown, Overlap, When};
+pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
 pub use release::{Budget, PlannedRelease};

@@ -23,7 +23,7 @@ mod template;
 mod fields;
 mod file;
 
-pub use ending::{Ending, Remediation, Resolution};
+pub use ending::{Ending, Remediation, Resolution, Skipped};
 pub use file::{render_path, write_file};
 pub use fold::{FoldError, Folded, Folding, Oddity, fold};
 pub use template::render_text as render_template;

@@ -258,10 +258,9 @@ fn millis(duration: std::time::Duration) -> u64 {
 }
 
 fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
-    plan.items.iter().map(|item| {
-        let event = &plan.events[item.event as usize];
-        ItemShape::new(item.step, item.target, event.event_type, &event.agent_id, &event.unique_id)
-    })
+    plan.items
+        .iter()
+        .map(|item| ItemShape::of(&plan.header, (item.step, item.target), &plan.events[item.event as usize]))
 }
 
 /// The first signal drains, the second leaves at once.

@@ -148,7 +148,7 @@ fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, 
     let mut items = Vec::new();
     reader.for_each_item(|row| {
         let event = &row.event;
-        shapes.push(ItemShape::new(row.step, row.target, event.event_type, &event.agent_id, &event.unique_id));
+        shapes.push(ItemShape::of(reader.header(), (row.step, row.target), event));
         if simulated {
             items.push(SimItem {
                 action_id: reader.header().steps[usize::from(row.step)].action.id,

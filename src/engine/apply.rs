@@ -3,7 +3,7 @@
 //! Live and replay both come through here. Facts that cannot follow each other are refused, never ignored.
 
 use super::fact::{BatchId, Fact, ItemId, Moment, RemediationRef, Settled, What};
-use super::items::State;
+use super::items::{End, State};
 use super::pairing::{Batch, Member, fingerprint};
 use super::state::{Engine, Illegal, Stage};
 use super::unclear::Unclear;
@@ -26,16 +26,29 @@ impl Engine {
             What::Started if self.started => Err(Illegal("the run began twice".to_owned())),
             What::Started => {
                 self.started = true;
-                let ready = self.items.open_first();
-                self.waiting -= ready.len();
-                self.enqueue(&ready, fact.at);
+                self.release_next(fact.at);
                 Ok(())
             }
             What::Resumed { only_polls, .. } => {
                 self.resumed(*only_polls, fact.at);
                 Ok(())
             }
-            What::DoneBefore { items, became, .. } => self.done_before(items, became.is_done(), fact.at),
+            What::DoneBefore { items, became, .. } => {
+                let end = if became.is_done() { End::Succeeded } else { End::Other };
+                self.leave_out(items, end, fact.at)?;
+                self.progress.skipped += items.len() as u64;
+                Ok(())
+            }
+            What::Blocked { items, .. } => {
+                self.leave_out(items, End::Other, fact.at)?;
+                self.progress.blocked += items.len() as u64;
+                Ok(())
+            }
+            What::Expired { items } => {
+                self.leave_out(items, End::Other, fact.at)?;
+                self.progress.skipped += items.len() as u64;
+                Ok(())
+            }
             What::Permitted { items, .. } => {
                 if let Some(item) = items.iter().find(|item| self.items.state(**item).is_none()) {
                     return Err(Illegal(format!("item {} was permitted and is not in the plan", item.0)));
@@ -43,7 +56,7 @@ impl Engine {
                 self.permitted.extend(items);
                 Ok(())
             }
-            What::Adopted { .. } => Ok(()),
+            What::Adopted { .. } | What::Approved { .. } => Ok(()),
             What::Held { step } => {
                 self.held.insert(self.action_of(*step)?);
                 Ok(())
@@ -55,32 +68,24 @@ impl Engine {
             }
             What::Continued { .. } => {
                 self.held.clear();
+                self.forgiven = self.failures;
                 self.unclear.values_mut().for_each(|unclear| unclear.holds = false);
                 Ok(())
             }
-            What::Resolved { items, .. } => {
-                for item in items {
-                    match self.unclear.remove(item) {
-                        Some(unclear) if unclear.outcome != Settled::StillQueued => {
-                            self.resolved.insert(*item, unclear);
-                        }
-                        None if self.resolved.contains_key(item) => {}
-                        _ => return Err(Illegal(format!("item {} was resolved and is not unclear", item.0))),
-                    }
-                }
-                Ok(())
+            What::Resolved { items, finding, .. } => {
+                items.iter().try_for_each(|item| self.found(*item, finding.is_well()))
             }
             What::Submitting { batch, step, event_type, items } => self.submitting(*batch, *step, *event_type, items),
             What::Accepted { batch, ids } => self.accepted(*batch, ids, fact.at),
             What::Rejected { batch, .. } => {
-                let ended = self.end_batch(*batch)?;
+                let ended = self.end_batch(*batch, Settled::Failed, fact.at)?;
                 self.progress.failed += ended;
                 Ok(())
             }
             What::Unanswered { batch, lost, .. } => {
-                let ended = self.end_batch(*batch)?;
+                let ended = self.end_batch(*batch, Settled::Unknown, fact.at)?;
                 self.progress.unclear += ended;
-                let unclear = Unclear { outcome: Settled::Unknown, of: None, holds: !lost };
+                let unclear = Unclear { outcome: Settled::Unknown, of: None, holds: !lost, well: false };
                 self.unclear.extend(self.just_ended.iter().map(|item| (*item, unclear)));
                 Ok(())
             }
@@ -101,14 +106,19 @@ impl Engine {
                 if paired { Ok(()) } else { Err(Illegal(format!("item {} was paired outside its batch", item.0))) }
             }
             What::Settled { item, outcome, of, .. } => self.settled(*item, *outcome, *of, fact.at),
-            What::Barred { target, step } => {
-                if !self.items.has_failed(*target, *step) {
-                    return Err(Illegal(format!("step {step} bars target {target} and has not failed there")));
+            What::Barred { target, step } => self.barred(*target, *step, fact.at),
+            What::Unmet { step, targets } => targets.iter().try_for_each(|target| self.unmet(*target, *step, fact.at)),
+            What::Awaiting { wave } => {
+                self.expect_gate(*wave)?;
+                self.awaiting_since = Some(fact.at);
+                Ok(())
+            }
+            What::Promoted { wave, reason, .. } => {
+                self.expect_gate(*wave)?;
+                if reason.is_some() {
+                    self.forgiven_by_gate = self.failures;
                 }
-                let barred = self.items.bar(*target, *step);
-                self.waiting -= barred;
-                self.progress.barred += barred as u64;
-                self.progress.settled += barred as u64;
+                self.release_next(fact.at);
                 Ok(())
             }
             What::Stopping { why } => {
@@ -137,6 +147,8 @@ impl Engine {
             self.poller.forget(of);
         }
         self.only_polls = only_polls;
+        self.gate_since = at;
+        self.awaiting_since = None;
         if only_polls {
             let may_change = |unclear: &Unclear| matches!(unclear.outcome, Settled::StillQueued | Settled::TimedOut);
             let late = self.unclear.iter().filter(|(_, unclear)| may_change(unclear));
@@ -155,34 +167,112 @@ impl Engine {
         self.last_polls_unanswered = 0;
     }
 
-    /// Items that this run does not send: an earlier one did, or may have.
-    fn done_before(&mut self, items: &[ItemId], succeeded: bool, at: Moment) -> Result<(), Illegal> {
+    /// The targets of the next wave are released.
+    fn release_next(&mut self, at: Moment) {
+        let released = self.items.released();
+        let next = self.config.waves.iter().copied().find(|end| *end > released);
+        let ready = self.items.release(next.unwrap_or(released));
+        self.gate_since = at;
+        self.awaiting_since = None;
+        self.enqueue(&ready, at);
+    }
+
+    fn expect_gate(&self, wave: u16) -> Result<(), Illegal> {
+        match self.gate() {
+            Some(gate) if gate.wave == wave => Ok(()),
+            _ => Err(Illegal(format!("wave {wave} is not the next one"))),
+        }
+    }
+
+    /// Items that this run does not send.
+    fn leave_out(&mut self, items: &[ItemId], end: End, at: Moment) -> Result<(), Illegal> {
         for item in items {
-            match self.items.state(*item) {
-                Some(State::Waiting) => self.waiting -= 1,
-                Some(State::Ready) => {
-                    let key = (self.items.step(*item), self.items.event_type(*item));
-                    let agent = self.items.agent(*item);
-                    if !self.lanes.get_mut(&key).is_some_and(|lane| lane.remove(agent, *item)) {
-                        return Err(Illegal(format!("item {} is ready and in no lane", item.0)));
-                    }
+            let (step, agent) = match self.items.state(*item) {
+                Some(State::Waiting | State::Ready) => (self.items.step(*item), self.items.agent(*item)),
+                state => return Err(Illegal(format!("item {} is not sent after all and is {state:?}", item.0))),
+            };
+            let mut freed = Vec::new();
+            if self.items.state(*item) == Some(State::Ready) && !self.hosts.forget(agent, step, *item) {
+                let key = (step, self.items.event_type(*item));
+                if !self.lanes.get_mut(&key).is_some_and(|lane| lane.remove(agent, *item)) {
+                    return Err(Illegal(format!("item {} is ready and in no lane", item.0)));
                 }
-                state => return Err(Illegal(format!("item {} was done before and is {state:?}", item.0))),
+                freed = self.hosts.leave(agent);
             }
-            let ready = self.items.settle(*item, succeeded);
-            self.waiting -= ready.len();
+            let ready = self.items.settle(*item, end);
+            self.push(&freed, at);
             self.enqueue(&ready, at);
         }
         self.progress.settled += items.len() as u64;
-        self.progress.skipped += items.len() as u64;
         Ok(())
     }
 
+    fn barred(&mut self, target: u32, step: u16, at: Moment) -> Result<(), Illegal> {
+        if !self.items.bars(target, step) {
+            return Err(Illegal(format!("step {step} bars target {target} and has not failed there")));
+        }
+        let (shut, ready) = self.items.bar(target, step);
+        self.progress.barred += shut.len() as u64;
+        self.progress.settled += shut.len() as u64;
+        self.enqueue(&ready, at);
+        Ok(())
+    }
+
+    fn unmet(&mut self, target: u32, step: u16, at: Moment) -> Result<(), Illegal> {
+        if !self.items.is_unmet(target, step) {
+            return Err(Illegal(format!("step {step} waits in vain on target {target} and need not")));
+        }
+        let (shut, ready) = self.items.pass_over(target, step);
+        self.progress.skipped += shut.len() as u64;
+        self.progress.settled += shut.len() as u64;
+        self.enqueue(&ready, at);
+        Ok(())
+    }
+
+    /// The turn of these items has come: they go into their lanes, or wait for their host.
     fn enqueue(&mut self, ready: &[ItemId], at: Moment) {
         for item in ready {
+            if self.hosts.admit(self.items.agent(*item), self.items.step(*item), *item) {
+                self.push(&[*item], at);
+            }
+        }
+    }
+
+    fn push(&mut self, admitted: &[ItemId], at: Moment) {
+        for item in admitted {
             let key = (self.items.step(*item), self.items.event_type(*item));
             self.lanes.entry(key).or_default().push(self.items.agent(*item), *item, at);
         }
+    }
+
+    /// An item that was sent has its outcome.
+    fn end_item(&mut self, item: ItemId, outcome: Settled, at: Moment) {
+        let end = match outcome {
+            Settled::Succeeded => End::Succeeded,
+            Settled::Failed | Settled::TimedOut => End::Failed,
+            Settled::StillQueued | Settled::Unknown | Settled::Unmatched => End::Other,
+        };
+        self.open_items -= 1;
+        self.failures += u64::from(self.is_failure(item, outcome));
+        let freed = self.hosts.leave(self.items.agent(item));
+        let ready = self.items.settle(item, end);
+        self.push(&freed, at);
+        self.enqueue(&ready, at);
+    }
+
+    /// A person found out what became of an item, or corrects what was found before.
+    fn found(&mut self, item: ItemId, well: bool) -> Result<(), Illegal> {
+        let before = match (self.unclear.get(&item), self.resolved.get(&item)) {
+            (Some(unclear), _) if unclear.outcome != Settled::StillQueued => *unclear,
+            (None, Some(resolved)) => *resolved,
+            _ => return Err(Illegal(format!("item {} was resolved and is not unclear", item.0))),
+        };
+        let counted = u64::from(self.is_failure(item, before.outcome));
+        self.failures += u64::from(!well) * counted;
+        self.failures -= u64::from(!before.well) * counted;
+        self.unclear.remove(&item);
+        self.resolved.insert(item, Unclear { well, ..before });
+        Ok(())
     }
 
     fn submitting(&mut self, id: BatchId, step: u16, kind: EventType, items: &[ItemId]) -> Result<(), Illegal> {
@@ -203,6 +293,7 @@ impl Engine {
         self.submitted += 1;
         self.progress.posts += 1;
         self.progress.sent += items.len() as u64;
+        self.open_items += items.len() as u64;
         self.batches.insert(id, Stage::Submitting { step, items: items.to_vec() });
         Ok(())
     }
@@ -231,10 +322,10 @@ impl Engine {
     }
 
     /// Every item of a batch that was rejected or left unanswered has its outcome.
-    fn end_batch(&mut self, id: BatchId) -> Result<u64, Illegal> {
+    fn end_batch(&mut self, id: BatchId, outcome: Settled, at: Moment) -> Result<u64, Illegal> {
         let (_, items) = self.take_submitted(id)?;
         for item in &items {
-            self.items.settle(*item, false);
+            self.end_item(*item, outcome, at);
         }
         self.progress.settled += items.len() as u64;
         let ended = items.len() as u64;
@@ -245,10 +336,11 @@ impl Engine {
     fn returned(&mut self, id: BatchId, at: Moment) -> Result<(), Illegal> {
         let (_, items) = self.take_submitted(id)?;
         self.progress.sent -= items.len() as u64;
+        self.open_items -= items.len() as u64;
         for item in &items {
             self.items.set(*item, State::Ready);
         }
-        self.enqueue(&items, at);
+        self.push(&items, at);
         Ok(())
     }
 
@@ -281,13 +373,11 @@ impl Engine {
         let Some(batch) = known else {
             return Err(Illegal(format!("item {} settled twice or outside an accepted batch", item.0)));
         };
-        let ready = self.items.settle(item, outcome == Settled::Succeeded);
-        self.waiting -= ready.len();
-        self.enqueue(&ready, at);
+        self.end_item(item, outcome, at);
         self.progress.settled += 1;
         *self.count_of(outcome) += 1;
         if !matches!(outcome, Settled::Succeeded | Settled::Failed) {
-            self.unclear.insert(item, Unclear { outcome, of, holds: outcome == Settled::Unknown });
+            self.unclear.insert(item, Unclear { outcome, of, holds: outcome == Settled::Unknown, well: false });
         }
         if let Some(of) = of {
             self.poller.forget(of);
@@ -303,6 +393,8 @@ impl Engine {
         };
         *self.count_of(before.outcome) -= 1;
         *self.count_of(outcome) += 1;
+        self.failures -= u64::from(self.is_failure(item, before.outcome));
+        self.failures += u64::from(self.is_failure(item, outcome));
         if !matches!(outcome, Settled::Succeeded | Settled::Failed) {
             self.unclear.insert(item, Unclear { outcome, ..before });
         }

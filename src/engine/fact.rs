@@ -211,6 +211,52 @@ pub enum What {
         /// Index of the step that did not succeed.
         step: u16,
     },
+    /// What this step waits for (`after`) cannot come true on these targets any more: its items there are skipped.
+    Unmet {
+        /// Index of the step.
+        step: u16,
+        /// The targets.
+        targets: Vec<u32>,
+    },
+    /// A rule protects these items: they are not sent.
+    Blocked {
+        /// The items.
+        items: Vec<ItemId>,
+        /// The rule's name.
+        rule: String,
+    },
+    /// The events of these items are older by now than their step allows: they are not sent.
+    Expired {
+        /// The items.
+        items: Vec<ItemId>,
+    },
+    /// Somebody whom the playbook trusts approved the plan that this run carries out.
+    Approved {
+        /// Whose signature it is.
+        by: String,
+        /// The fingerprint of the key.
+        key: String,
+        /// When it was given, as it says itself: RFC 3339.
+        given: String,
+        /// Until when it holds, as it says itself: RFC 3339.
+        expires: String,
+    },
+    /// The conditions for the next wave hold, and a person has to say yes.
+    Awaiting {
+        /// Number of the wave that waits, from 1.
+        wave: u16,
+    },
+    /// The targets of the next wave were released.
+    Promoted {
+        /// Its number, from 1.
+        wave: u16,
+        /// The operator, as far as known, when a person opened it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why, when its conditions did not hold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// No further act will be sent by this process.
     Stopping {
         /// Why.
@@ -307,6 +353,13 @@ pub enum Finding {
     Failed,
 }
 
+impl Finding {
+    /// Whether it was carried out, as far as known well.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::CarriedOut | Self::Succeeded)
+    }
+}
+
 /// How a remediation id was tied to an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -341,4 +394,16 @@ pub enum StopReason {
     Unanswered,
     /// Acts of an action are held back: an item of it is unknown.
     Held,
+    /// There were more failures than the failure budget takes.
+    Budget,
+    /// The next wave may not begin: too many failures, too late, or nobody said yes.
+    Gate,
+    /// `quell stop`.
+    Operator,
+    /// A stop file is there.
+    StopFile,
+    /// The address that has to say yes did not.
+    GoUrl,
+    /// The time in which the playbook may act is over.
+    Window,
 }

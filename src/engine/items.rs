@@ -1,13 +1,22 @@
-//! The items of a run as numbers: which step and target each belongs to, where it stands, and when the next step of a
-//! target may begin.
+//! The items of a run as numbers: which step and target each belongs to, where it stands, and when a step of a target may
+//! begin.
 //!
-//! A group is the items of one step on one target. Groups of a target open one after the other: the next opens when
-//! all items of the one before have succeeded; when one has not, the later groups are barred.
+//! A group is the items of one step on one target. It opens when its target is released and its step's rule has come
+//! true there: by default when every earlier group of the target succeeded, with `after` when the one that is named ended
+//! as it says. A group whose rule can no longer come true is shut: that is a decision, and so a fact; opening follows
+//! from the facts before.
+
+mod turns;
+
+pub use turns::{End, Rule, Shut};
 
 use super::fact::{BatchId, ItemId};
 use super::pairing::fingerprint;
+use crate::events::Event;
+use crate::plan::{PlanHeader, event_age};
 use crate::tenant::EventType;
 use std::collections::HashMap;
+use turns::{Ends, Standing};
 
 /// What the engine has to know of an item at the start.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +31,22 @@ pub struct ItemShape {
     pub agent: u64,
     /// Fingerprint of its unique id.
     pub unique: u64,
+    /// Until when it may be sent, in milliseconds since 1970.
+    pub expires: Option<u64>,
 }
 
 impl ItemShape {
-    /// The shape of a planned item.
+    /// The shape of a planned item that may be sent at any time.
     pub fn new(step: u16, target: u32, event_type: EventType, agent_id: &str, unique_id: &str) -> Self {
-        Self { step, target, event_type, agent: fingerprint(agent_id), unique: fingerprint(unique_id) }
+        let (agent, unique) = (fingerprint(agent_id), fingerprint(unique_id));
+        Self { step, target, event_type, agent, unique, expires: None }
+    }
+
+    /// The shape of an item of this plan. What has no time that can be read, where its step asks for one, is never sent.
+    pub fn of(header: &PlanHeader, (step, target): (u16, u32), event: &Event) -> Self {
+        let planned = header.steps.get(usize::from(step));
+        let expires = planned.and_then(|planned| event_age::expires(planned, event).unwrap_or(Some(0)));
+        Self { expires, ..Self::new(step, target, event.event_type, &event.agent_id, &event.unique_id) }
     }
 }
 
@@ -40,6 +59,21 @@ pub struct Items {
     order: Vec<ItemId>,
     /// Fingerprints of the agents by number.
     agents: Vec<u64>,
+    /// By step; what is not there follows the default.
+    rules: Vec<Rule>,
+    /// Until when each item may be sent; empty when none has a bound.
+    expires: Vec<u64>,
+    /// Targets with a smaller number are released.
+    released: u32,
+    /// Items of released targets: all, those that have their outcome, those whose turn has not come.
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    released: u64,
+    done: u64,
+    waiting: u64,
 }
 
 #[derive(Debug)]
@@ -56,7 +90,7 @@ struct Item {
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// An earlier step of its target is not done.
+    /// Its target is not released, or the turn of its step has not come.
     Waiting,
     /// It may be sent.
     Ready,
@@ -66,37 +100,42 @@ pub enum State {
     Accepted,
     /// It has its outcome.
     Done,
-    /// An earlier step of its target did not succeed.
+    /// Its step's turn will not come on its target.
     Barred,
 }
 
 #[derive(Debug)]
 struct Group {
     target: u32,
-    step: u16,
     first: u32,
     len: u32,
     unsettled: u32,
-    /// How many of its items wait for the steps before.
+    /// How many of its items wait for their turn.
     waiting: u32,
-    failed: bool,
-    /// Whether all steps before have succeeded.
-    open: bool,
+    step: u16,
+    standing: Standing,
+    ends: Ends,
 }
 
 impl Items {
-    /// Arranges the items of a plan. Every item is waiting until [`Items::open_first`].
-    pub fn new(shapes: impl Iterator<Item = ItemShape>) -> Self {
+    /// Arranges the items of a plan. Every item is waiting until its target is released. `rules` are those of the steps, in
+    /// order; a step without one follows the default.
+    pub fn new(shapes: impl Iterator<Item = ItemShape>, rules: Vec<Rule>) -> Self {
         let mut agents = Vec::new();
         let mut numbers: HashMap<u64, u32> = HashMap::new();
         let mut keys = Vec::new();
         let mut items: Vec<Item> = Vec::new();
+        let mut expires: Vec<u64> = Vec::new();
         for shape in shapes {
             let agent = *numbers.entry(shape.agent).or_insert_with(|| {
                 agents.push(shape.agent);
                 (agents.len() - 1) as u32
             });
             keys.push((shape.target, shape.step, ItemId(items.len() as u32)));
+            if let Some(until) = shape.expires {
+                expires.resize(items.len(), u64::MAX);
+                expires.push(until);
+            }
             let event_type = shape.event_type;
             items.push(Item { unique: shape.unique, agent, group: 0, batch: 0, event_type, state: State::Waiting });
         }
@@ -110,15 +149,15 @@ impl Items {
                     group.waiting += 1;
                 }
                 _ => {
-                    let first = place as u32;
-                    let (len, unsettled, waiting, failed, open) = (1, 1, 1, false, false);
-                    groups.push(Group { target: *target, step: *step, first, len, unsettled, waiting, failed, open });
+                    let (first, standing, ends) = (place as u32, Standing::Closed, Ends::AllWell);
+                    let (target, step, len, unsettled, waiting) = (*target, *step, 1, 1, 1);
+                    groups.push(Group { target, first, len, unsettled, waiting, step, standing, ends });
                 }
             }
             items[item.0 as usize].group = (groups.len() - 1) as u32;
         }
         let order = keys.into_iter().map(|(_, _, item)| item).collect();
-        Self { items, groups, order, agents }
+        Self { items, groups, order, agents, rules, expires, released: 0, counts: Counts::default() }
     }
 
     /// How many there are.
@@ -131,6 +170,26 @@ impl Items {
         self.items.is_empty()
     }
 
+    /// How many targets there are.
+    pub fn targets(&self) -> u32 {
+        self.groups.last().map_or(0, |group| group.target + 1)
+    }
+
+    /// How many targets are released.
+    pub fn released(&self) -> u32 {
+        self.released
+    }
+
+    /// How many items the released targets have, and how many of them have their outcome.
+    pub fn released_and_done(&self) -> (u64, u64) {
+        (self.counts.released, self.counts.done)
+    }
+
+    /// How many items of released targets wait for the turn of their step.
+    pub fn waiting(&self) -> u64 {
+        self.counts.waiting
+    }
+
     /// Where an item stands; `None` when there is no such item.
     pub fn state(&self, item: ItemId) -> Option<State> {
         self.items.get(item.0 as usize).map(|item| item.state)
@@ -141,6 +200,11 @@ impl Items {
         self.group(item).step
     }
 
+    /// Number of an item's target.
+    pub fn target(&self, item: ItemId) -> u32 {
+        self.group(item).target
+    }
+
     /// An item's kind.
     pub fn event_type(&self, item: ItemId) -> EventType {
         self.item(item).event_type
@@ -149,6 +213,11 @@ impl Items {
     /// Number of an item's agent, dense from 0.
     pub fn agent(&self, item: ItemId) -> u32 {
         self.item(item).agent
+    }
+
+    /// How many agents there are.
+    pub fn agents(&self) -> usize {
+        self.agents.len()
     }
 
     /// Fingerprints of an item's agent id and unique id.
@@ -162,6 +231,11 @@ impl Items {
         self.items.get(item.0 as usize).map(|item| BatchId(item.batch))
     }
 
+    /// Whether an item's event is too old to be sent at this moment, in milliseconds since 1970.
+    pub fn is_expired(&self, item: ItemId, at: u64) -> bool {
+        self.expires.get(item.0 as usize).is_some_and(|until| *until < at)
+    }
+
     /// An item is being sent in this batch.
     pub fn submit(&mut self, item: ItemId, batch: BatchId) {
         let item = &mut self.items[item.0 as usize];
@@ -172,89 +246,61 @@ impl Items {
     /// Sets where an item stands.
     pub fn set(&mut self, item: ItemId, state: State) {
         let item = &mut self.items[item.0 as usize];
-        self.groups[item.group as usize].waiting -= u32::from(item.state == State::Waiting);
+        let group = &mut self.groups[item.group as usize];
+        let waited = u32::from(item.state == State::Waiting);
+        group.waiting -= waited;
+        if group.target < self.released {
+            self.counts.waiting -= u64::from(waited);
+            self.counts.done += u64::from(state.is_final()) - u64::from(item.state.is_final());
+        }
         item.state = state;
     }
 
-    /// Opens the first group of every target; returns the items that are ready, in plan order.
-    pub fn open_first(&mut self) -> Vec<ItemId> {
+    /// Releases all targets below this number. Returns the items that are ready now, in plan order.
+    pub fn release(&mut self, to: u32) -> Vec<ItemId> {
+        let from = self.released;
+        self.released = self.released.max(to);
+        let start = self.groups.partition_point(|group| group.target < from);
         let mut ready: Vec<ItemId> = Vec::new();
-        for place in 0..self.groups.len() {
-            if place == 0 || self.groups[place - 1].target != self.groups[place].target {
-                ready.extend_from_slice(self.members(place));
-                self.groups[place].open = true;
+        let mut place = start;
+        while let Some(group) = self.groups.get(place).filter(|group| group.target < to) {
+            let target = group.target;
+            let first = place;
+            while let Some(group) = self.groups.get(place).filter(|group| group.target == target) {
+                self.counts.released += u64::from(group.len);
+                self.counts.done += u64::from(group.len - group.unsettled);
+                self.counts.waiting += u64::from(group.waiting);
+                place += 1;
             }
+            ready.extend(self.open(first..place));
         }
         ready.sort_unstable();
-        for item in &ready {
-            self.set(*item, State::Ready);
-        }
         ready
     }
 
     /// An item reached its outcome. Returns the items that are ready now because their group opens.
-    pub fn settle(&mut self, item: ItemId, succeeded: bool) -> Vec<ItemId> {
+    pub fn settle(&mut self, item: ItemId, end: End) -> Vec<ItemId> {
         self.set(item, State::Done);
-        let mut place = self.items[item.0 as usize].group as usize;
+        let place = self.items[item.0 as usize].group as usize;
         let group = &mut self.groups[place];
         group.unsettled -= 1;
-        group.failed |= !succeeded;
-        let mut ready = Vec::new();
-        // A group of which every item was done by an earlier run is passed over.
-        while ready.is_empty() && self.groups[place].is_passed() && self.has_next(place) {
-            place += 1;
-            self.groups[place].open = true;
-            let waiting = |item: &ItemId| self.item(*item).state == State::Waiting;
-            ready = self.members(place).iter().copied().filter(waiting).collect();
-            for item in &ready {
-                self.set(*item, State::Ready);
-            }
-        }
-        ready
+        group.ends = group.ends.and(end);
+        let target = group.target;
+        self.opened_on(target)
     }
 
-    /// The target and step that bar later steps because of this item: once, when its group has failed and later items
-    /// of the target still wait.
-    pub fn bars(&self, item: ItemId) -> Option<(u32, u16)> {
-        let place = self.item(item).group as usize;
-        let group = &self.groups[place];
-        let mut later = self.groups[place + 1..].iter().take_while(|later| later.target == group.target);
-        (group.failed && later.any(|later| later.waiting > 0)).then_some((group.target, group.step))
+    fn places_of(&self, target: u32) -> std::ops::Range<usize> {
+        let start = self.groups.partition_point(|group| group.target < target);
+        let len = self.groups[start..].iter().take_while(|group| group.target == target).count();
+        start..start + len
     }
 
-    /// Whether an item of this step has not succeeded on this target.
-    pub fn has_failed(&self, target: u32, step: u16) -> bool {
-        let place = self.groups.binary_search_by_key(&(target, step), |group| (group.target, group.step));
-        place.is_ok_and(|place| self.groups[place].failed)
-    }
-
-    /// Bars the later steps of a target; returns how many items that were waiting will not be sent.
-    pub fn bar(&mut self, target: u32, step: u16) -> usize {
-        let start = self.groups.partition_point(|group| (group.target, group.step) <= (target, step));
-        let mut barred = 0;
-        for place in start..self.groups.len() {
-            if self.groups[place].target != target {
-                break;
-            }
-            for item in self.members(place).to_vec() {
-                if self.item(item).state == State::Waiting {
-                    self.set(item, State::Barred);
-                    barred += 1;
-                }
-            }
-        }
-        barred
-    }
-
-    fn has_next(&self, place: usize) -> bool {
-        self.groups.get(place + 1).is_some_and(|next| next.target == self.groups[place].target)
+    fn place_of(&self, target: u32, step: u16) -> Option<usize> {
+        self.groups.binary_search_by_key(&(target, step), |group| (group.target, group.step)).ok()
     }
 
     fn members(&self, place: usize) -> &[ItemId] {
-        self.members_of(&self.groups[place])
-    }
-
-    fn members_of(&self, group: &Group) -> &[ItemId] {
+        let group = &self.groups[place];
         &self.order[group.first as usize..(group.first + group.len) as usize]
     }
 
@@ -267,99 +313,11 @@ impl Items {
     }
 }
 
-impl Group {
-    /// Whether the next group of its target may open.
-    fn is_passed(&self) -> bool {
-        self.open && self.unsettled == 0 && !self.failed
+impl State {
+    fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Barred)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Items as `(step, target)`.
-    fn items(of: &[(u16, u32)]) -> Items {
-        Items::new(
-            of.iter()
-                .map(|(step, target)| ItemShape::new(*step, *target, EventType::File, &format!("agent-{target}"), "1")),
-        )
-    }
-
-    fn numbers(items: Vec<ItemId>) -> Vec<u32> {
-        items.into_iter().map(|item| item.0).collect()
-    }
-
-    #[test]
-    fn the_next_step_of_a_target_opens_when_all_of_the_one_before_succeeded() {
-        let mut items = items(&[(0, 0), (1, 0), (0, 0), (0, 1), (1, 1)]);
-        assert_eq!(numbers(items.open_first()), [0, 2, 3]);
-        assert!(items.settle(ItemId(0), true).is_empty());
-        assert_eq!(numbers(items.settle(ItemId(2), true)), [1]);
-        assert_eq!(items.state(ItemId(4)), Some(State::Waiting));
-        assert_eq!(numbers(items.settle(ItemId(3), true)), [4]);
-    }
-
-    #[test]
-    fn a_step_that_an_earlier_run_did_is_passed_over_once_the_steps_before_it_succeeded() {
-        let mut items = items(&[(0, 0), (1, 0), (2, 0)]);
-        assert_eq!(numbers(items.open_first()), [0]);
-        assert!(items.settle(ItemId(1), true).is_empty(), "its turn has not come");
-        assert_eq!(numbers(items.settle(ItemId(0), true)), [2]);
-    }
-
-    #[test]
-    fn a_step_of_which_a_part_was_done_before_opens_for_the_rest() {
-        let mut items = items(&[(0, 0), (1, 0), (1, 0), (2, 0)]);
-        items.open_first();
-        assert!(items.settle(ItemId(1), true).is_empty());
-        assert_eq!(numbers(items.settle(ItemId(0), true)), [2]);
-        assert_eq!(numbers(items.settle(ItemId(2), true)), [3]);
-    }
-
-    #[test]
-    fn a_failure_bars_what_waits_behind_a_step_that_an_earlier_run_did() {
-        let mut items = items(&[(0, 0), (1, 0), (2, 0)]);
-        items.open_first();
-        items.settle(ItemId(1), true);
-        items.settle(ItemId(0), false);
-        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
-        assert_eq!(items.bar(0, 0), 1);
-        assert_eq!(items.bars(ItemId(0)), None, "said once");
-    }
-
-    #[test]
-    fn a_failure_bars_the_later_steps_of_its_target_alone() {
-        let mut items = items(&[(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]);
-        items.open_first();
-        assert!(items.settle(ItemId(0), false).is_empty());
-        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
-        assert_eq!(items.bar(0, 0), 2);
-        assert_eq!(items.bars(ItemId(0)), None, "said once");
-        assert_eq!(items.state(ItemId(2)), Some(State::Barred));
-        assert_eq!(items.state(ItemId(4)), Some(State::Waiting));
-    }
-
-    #[test]
-    fn a_step_behind_one_that_an_earlier_run_did_is_barred_too() {
-        let mut items = items(&[(0, 0), (1, 0), (2, 0), (1, 1)]);
-        items.open_first();
-        assert!(items.settle(ItemId(1), true).is_empty());
-        assert!(items.settle(ItemId(0), false).is_empty());
-        assert_eq!(items.bars(ItemId(0)), Some((0, 0)));
-        assert_eq!(items.bar(0, 0), 1);
-        assert_eq!(items.bars(ItemId(0)), None, "said once");
-    }
-
-    #[test]
-    fn a_target_that_begins_with_a_later_step_begins_there() {
-        let mut items = items(&[(1, 0), (0, 1)]);
-        assert_eq!(numbers(items.open_first()), [0, 1]);
-    }
-
-    #[test]
-    fn an_item_takes_few_bytes() {
-        assert!(std::mem::size_of::<Item>() <= 24);
-        assert!(std::mem::size_of::<Group>() <= 24);
-    }
-}
+mod tests;

@@ -345,11 +345,10 @@ impl Engine {
         Ok(())
     }
 
+    /// After an item ended: steps of its target whose turn cannot come any more.
     pub(super) fn bar(&mut self, item: ItemId, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        match self.items.bars(item) {
-            Some((target, step)) => self.note(record, What::Barred { target, step }),
-            None => Ok(()),
-        }
+        let target = self.items.target(item);
+        self.shut_what_cannot_come(target..target + 1, record)
     }
 
     fn sign_in_failed_if(&mut self, gone: bool, record: &mut Vec<Fact>) -> Result<(), Illegal> {

@@ -1,13 +1,14 @@
 //! The engine's state, and what can be asked of it. What is durable of it changes in [`Engine::apply`] alone.
 
 use super::fact::{BatchId, CallId, ItemId, Moment, RemediationRef, StopReason};
-use super::items::{ItemShape, Items};
+use super::hosts::Hosts;
+use super::items::{ItemShape, Items, Rule};
 use super::limiter::Limiter;
 use super::pairing::{Batch, fingerprint};
 use super::poller::Poller;
 use super::queue::Lane;
 use super::unclear::Unclear;
-use crate::plan::{OnUnknown, PlanHeader, PlannedStep};
+use crate::plan::{Budget, OnUnknown, PlanHeader, PlannedStep, Promote};
 use crate::tenant::{EventType, FillField, Statuses, fold};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,6 +20,7 @@ pub type LaneKey = (u16, EventType);
 pub struct Engine {
     pub(super) config: Config,
     pub(super) items: Items,
+    pub(super) hosts: Hosts,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
     pub(super) batches: HashMap<BatchId, Stage>,
     pub(super) limiter: Limiter,
@@ -44,8 +46,16 @@ pub struct Engine {
     /// Acts wait until then on their own: polls that work must not hide that acts are refused.
     pub(super) acts_shut_until: Moment,
     pub(super) acted_last: bool,
-    /// Items whose earlier steps are not done.
-    pub(super) waiting: usize,
+    /// Items that were sent and have no outcome yet.
+    pub(super) open_items: u64,
+    /// Items that failed, as the failure budget counts it.
+    pub(super) failures: u64,
+    /// … of which an operator said to go on all the same, and of which a person opened a gate all the same.
+    pub(super) forgiven: u64,
+    pub(super) forgiven_by_gate: u64,
+    /// Since when the present wave runs in this process, and since when a person is asked.
+    pub(super) gate_since: Moment,
+    pub(super) awaiting_since: Option<Moment>,
     /// Batches whose intent is written and whose answer is not.
     pub(super) submitted: usize,
     /// Items that a batch's refusal or lost answer has just ended.
@@ -75,6 +85,10 @@ pub(super) struct Config {
     pub(super) batch_size: u16,
     pub(super) statuses: Statuses,
     pub(super) steps: Vec<StepConfig>,
+    /// Cumulative numbers of targets; one wave when there are no others.
+    pub(super) waves: Vec<u32>,
+    pub(super) promote: Promote,
+    pub(super) budget: Option<Budget>,
 }
 
 #[derive(Debug)]
@@ -82,6 +96,7 @@ pub(super) struct StepConfig {
     pub(super) action: i64,
     pub(super) on_unknown: OnUnknown,
     pub(super) compares_unique_id: bool,
+    pub(super) allow_failure: bool,
     shown_as: Vec<String>,
 }
 
@@ -125,8 +140,13 @@ pub struct Progress {
     pub still_queued: u64,
     /// … of which will not be sent because an earlier step did not succeed.
     pub barred: u64,
-    /// … of which an earlier run did, or may have done.
+    /// … of which are skipped: an earlier run did them or may have, what their step waits for did not come true, or their
+    /// event is too old.
     pub skipped: u64,
+    /// … of which a rule protects.
+    pub blocked: u64,
+    /// Waves released, and how many there are.
+    pub waves: (u16, u16),
     /// Acts started.
     pub posts: u64,
     /// Polls answered.
@@ -152,8 +172,13 @@ impl Engine {
         items: impl Iterator<Item = ItemShape>,
         spent: impl IntoIterator<Item = Moment>,
     ) -> Self {
-        let items = Items::new(items);
+        let items = Items::new(items, header.steps.iter().map(Rule::of).collect());
+        let release = &header.release;
+        let waves = if release.waves.is_empty() { vec![items.targets()] } else { release.waves.clone() };
         let config = Config {
+            waves,
+            promote: release.promote,
+            budget: release.budget.clone(),
             run: run.to_owned(),
             seed: fingerprint(run),
             batch_size: header.limits.batch_size,
@@ -162,7 +187,13 @@ impl Engine {
         };
         Self {
             config,
-            waiting: items.len(),
+            hosts: Hosts::new(items.agents()),
+            open_items: 0,
+            failures: 0,
+            forgiven: 0,
+            forgiven_by_gate: 0,
+            gate_since: Moment(0),
+            awaiting_since: None,
             progress: Progress { items: items.len() as u64, ..Progress::default() },
             items,
             lanes: BTreeMap::new(),
@@ -218,10 +249,16 @@ impl Engine {
             calls_left: self.limiter.left(self.now),
             waits_until: self.limiter.shut_until(self.now),
             stopping: self.stopping.is_some(),
+            waves: self.waves(),
             gets: self.progress.gets + u64::from(self.tally_gets),
             throttled: self.progress.throttled + u64::from(self.tally_throttled),
             ..self.progress
         }
+    }
+
+    fn waves(&self) -> (u16, u16) {
+        let all = self.config.waves.len() as u16;
+        (self.gate().map_or(all, |gate| gate.wave - 1), all)
     }
 
     /// The time of the latest fact or turn.
@@ -268,6 +305,7 @@ impl StepConfig {
         Self {
             action: step.action.id,
             on_unknown: step.on_unknown,
+            allow_failure: step.flow.allow_failure,
             compares_unique_id: !step.action.fill.iter().any(|(field, _)| *field == FillField::UniqueId),
             shown_as: step.action.shown_as.iter().map(|word| fold(word)).collect(),
         }

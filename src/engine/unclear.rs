@@ -15,6 +15,8 @@ pub(super) struct Unclear {
     pub(super) of: Option<RemediationRef>,
     /// Whether its becoming unknown holds its action back.
     pub(super) holds: bool,
+    /// Whether a person found that it went well.
+    pub(super) well: bool,
 }
 
 /// What a person found out about items.

@@ -112,6 +112,12 @@ impl Unanswered {
             | What::Seen { .. }
             | What::Paired { .. }
             | What::Barred { .. }
+            | What::Unmet { .. }
+            | What::Blocked { .. }
+            | What::Expired { .. }
+            | What::Approved { .. }
+            | What::Awaiting { .. }
+            | What::Promoted { .. }
             | What::Stopping { .. }
             | What::Tallied { .. }
             | What::Ended { .. } => None,

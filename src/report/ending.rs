@@ -23,8 +23,21 @@ pub struct Ending {
     pub batch: Option<BatchId>,
     /// What a person found out about it.
     pub resolution: Option<Arc<Resolution>>,
-    /// Whether it was skipped because an earlier run had done it for certain.
-    pub done_before: bool,
+    /// Why it was skipped, when it was.
+    pub skipped: Option<Skipped>,
+}
+
+/// Why an item was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skipped {
+    /// An earlier run had done it for certain.
+    DoneBefore,
+    /// An earlier run may have done it, or one that is going on has it in its plan.
+    MayBeDone,
+    /// What its step waits for did not come true on its target.
+    Unmet,
+    /// Its event was too old.
+    Expired,
 }
 
 /// What a person found out about an item: it stands beside the outcome.
@@ -49,7 +62,7 @@ impl Ending {
     /// Whether it is done, so that later steps may build on it: it succeeded, a person found that it was carried out, or
     /// an earlier run had done it.
     pub fn is_done(&self) -> bool {
-        self.done_before || self.judged() == Outcome::Succeeded
+        self.skipped == Some(Skipped::DoneBefore) || self.judged() == Outcome::Succeeded
     }
 
     /// Whether it was surely not carried out, or failed, so that nobody has to permit a repeat; `None` when nobody knows,
@@ -67,7 +80,7 @@ impl Ending {
     /// earlier run only may have done it counts as not started.
     pub(super) fn judged(&self) -> Outcome {
         match self.resolution.as_ref().map(|resolution| resolution.finding) {
-            None if self.outcome == Outcome::Skipped && !self.done_before => Outcome::NotStarted,
+            None if self.skipped == Some(Skipped::MayBeDone) => Outcome::NotStarted,
             None => self.outcome,
             Some(Finding::CarriedOut | Finding::Succeeded) => Outcome::Succeeded,
             Some(Finding::NotCarriedOut | Finding::Failed) => Outcome::Failed,
@@ -81,6 +94,12 @@ pub(super) enum Life {
     Pending,
     /// An earlier run did it, or may have; which one stands in the message.
     DoneBefore(Before),
+    /// A rule protects it; its name stands in the message.
+    Blocked,
+    /// Its event was too old when its turn came.
+    Expired,
+    /// What its step waits for did not come true on its target.
+    Unmet,
     /// Sent before, surely not carried out, pending again.
     Returned(NotCarriedOut),
     Sent,
@@ -102,7 +121,8 @@ pub(super) fn note_of(note: &str, by: Option<&str>, remediation: Option<&str>, s
 pub(super) fn outcome_of(life: Life) -> Outcome {
     match life {
         Life::Pending | Life::Returned(_) => Outcome::NotStarted,
-        Life::DoneBefore(_) => Outcome::Skipped,
+        Life::DoneBefore(_) | Life::Expired | Life::Unmet => Outcome::Skipped,
+        Life::Blocked => Outcome::Blocked,
         Life::Sent | Life::Accepted => Outcome::Open,
         Life::Rejected(_) => Outcome::Rejected,
         Life::Unanswered => Outcome::Unknown,
@@ -112,6 +132,16 @@ pub(super) fn outcome_of(life: Life) -> Outcome {
         Life::Settled(Settled::TimedOut) => Outcome::TimedOut,
         Life::Settled(Settled::Unknown) => Outcome::Unknown,
         Life::Settled(Settled::Unmatched) => Outcome::Unmatched,
+    }
+}
+
+pub(super) fn skipped_of(life: Life) -> Option<Skipped> {
+    match life {
+        Life::DoneBefore(became) if became.is_done() => Some(Skipped::DoneBefore),
+        Life::DoneBefore(_) => Some(Skipped::MayBeDone),
+        Life::Unmet => Some(Skipped::Unmet),
+        Life::Expired => Some(Skipped::Expired),
+        _ => None,
     }
 }
 

@@ -3,11 +3,15 @@
 //! The fold believes the facts and nothing else; it never guesses which id is whose. A fact that contradicts the plan or
 //! an earlier fact is a [`FoldError`] with its number, for a report over a journal that cannot be true would be a lie.
 
-use super::ending::{Ending, Life, Remediation, Resolution, note_of, outcome_of, settled_reason};
+mod oddity;
+
+pub use oddity::{FoldError, Oddity};
+
+use super::ending::{Ending, Life, Remediation, Resolution, note_of, outcome_of, settled_reason, skipped_of};
 use super::totals::{Outcomes, Totals};
 use super::words;
 use crate::engine::Outcome;
-use crate::engine::fact::{BatchId, Before, Fact, ItemId, PairedBy, RemediationRef, Settled, What};
+use crate::engine::fact::{BatchId, Fact, ItemId, PairedBy, RemediationRef, Settled, What};
 use crate::plan::PlanHeader;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,46 +23,6 @@ pub struct Folded {
     pub endings: Vec<Ending>,
     /// What they add up to.
     pub totals: Totals,
-}
-
-/// A fact that cannot be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("fact {fact} of the run {what}; the journal does not fit the plan")]
-pub struct FoldError {
-    /// The fact's number, from 1; 0 for the plan itself.
-    pub fact: u64,
-    /// What is wrong with it.
-    pub what: Oddity,
-}
-
-/// See [`FoldError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Oddity {
-    #[error("names item {0}, which the plan does not have")]
-    Item(u32),
-    #[error("names step {0}, which the plan does not have")]
-    Step(u16),
-    #[error("names target {0}, which the plan does not have")]
-    Target(u32),
-    #[error("names batch {0}, which was never sent")]
-    Batch(u32),
-    #[error("names id {index} of batch {batch}, which the answer does not have")]
-    Remediation { batch: u32, index: u16 },
-    #[error("sends batch {0} again")]
-    BatchAgain(u32),
-    #[error("sends item {item} again, which batch {batch} may have carried out")]
-    ItemAgain { item: u32, batch: u32 },
-    #[error("answers batch {0} again")]
-    AnswerAgain(u32),
-    #[error("settles item {0}, which was not sent")]
-    NeverSent(u32),
-    #[error("says that item {0}, which was sent, was done before")]
-    SentAndDoneBefore(u32),
-    #[error("settles item {0} after a person has resolved it")]
-    SettledAfterFinding(u32),
-    #[error("resolves item {0}, which is neither unknown nor unmatched nor timed out")]
-    NotUnclear(u32),
 }
 
 /// Folds a run's facts, in their order, over its items' steps and targets, in item order.
@@ -106,6 +70,8 @@ struct State {
     batches: HashMap<u32, Batch>,
     /// The earliest step that did not succeed, by target.
     barred: HashMap<u32, u16>,
+    /// Target and step that waited in vain.
+    unmet: HashSet<(u32, u16)>,
     totals: Totals,
     /// A process has begun and not ended its work.
     at_work: bool,
@@ -149,8 +115,8 @@ impl State {
             items.push(Item { step, target, batch: none, life, of: None, by: None, status, message, resolution });
         }
         let (totals, texts) = (Totals::default(), Texts::default());
-        let (batches, barred) = (HashMap::new(), HashMap::new());
-        Ok(Self { steps, targets, items, batches, barred, totals, at_work: false, cut_short: false, texts })
+        let (batches, barred, unmet) = (HashMap::new(), HashMap::new(), HashSet::new());
+        Ok(Self { steps, targets, items, batches, barred, unmet, totals, at_work: false, cut_short: false, texts })
     }
 
     fn apply(&mut self, fact: Fact) -> Result<(), Oddity> {
@@ -163,9 +129,18 @@ impl State {
                 self.totals.stopped = None;
                 self.cut_short |= std::mem::replace(&mut self.at_work, true);
             }
-            What::DoneBefore { items, run, became } => self.done_before(&items, &run, became)?,
+            What::DoneBefore { items, run, became } => self.left_out(&items, Life::DoneBefore(became), Some(&run))?,
+            What::Blocked { items, rule } => self.left_out(&items, Life::Blocked, Some(&rule))?,
+            What::Expired { items } => self.left_out(&items, Life::Expired, None)?,
+            What::Unmet { step, targets } => {
+                for target in targets {
+                    self.check_group(target, step)?;
+                    self.unmet.insert((target, step));
+                }
+            }
             What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
             What::Adopted { .. } | What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
+            What::Approved { .. } | What::Awaiting { .. } | What::Promoted { .. } => {}
             What::Resolved { items, finding, note, by, remediation, status } => {
                 let note = note_of(&note, by.as_deref(), remediation.as_deref(), status.as_deref());
                 self.resolved(&items, Resolution { finding, note })?;
@@ -265,7 +240,9 @@ impl State {
             return Err(Oddity::SettledAfterFinding(id.0));
         }
         match item.life {
-            Life::Pending | Life::Returned(_) | Life::DoneBefore(_) => return Err(Oddity::NeverSent(id.0)),
+            Life::Pending | Life::Returned(_) | Life::DoneBefore(_) | Life::Blocked | Life::Expired | Life::Unmet => {
+                return Err(Oddity::NeverSent(id.0));
+            }
             Life::Sent | Life::Accepted | Life::Settled(Settled::StillQueued | Settled::TimedOut) => {}
             Life::Rejected(_) | Life::Unanswered | Life::Settled(_) => return Ok(()),
         }
@@ -280,14 +257,14 @@ impl State {
         Ok(())
     }
 
-    fn done_before(&mut self, items: &[ItemId], run: &str, became: Before) -> Result<(), Oddity> {
-        let run = self.texts.keep(run);
+    fn left_out(&mut self, items: &[ItemId], life: Life, message: Option<&str>) -> Result<(), Oddity> {
+        let message = message.map(|text| self.texts.keep(text));
         for id in items {
             let item = self.item(*id)?;
             if !matches!(item.life, Life::Pending | Life::Returned(_)) {
-                return Err(Oddity::SentAndDoneBefore(id.0));
+                return Err(Oddity::SentAndLeftOut(id.0));
             }
-            (item.life, item.message) = (Life::DoneBefore(became), Some(run.clone()));
+            (item.life, item.message) = (life, message.clone());
         }
         Ok(())
     }
@@ -304,13 +281,18 @@ impl State {
         Ok(())
     }
 
-    fn barred(&mut self, target: u32, step: u16) -> Result<(), Oddity> {
+    fn check_group(&self, target: u32, step: u16) -> Result<(), Oddity> {
         if target >= self.targets {
             return Err(Oddity::Target(target));
         }
         if usize::from(step) >= self.steps {
             return Err(Oddity::Step(step));
         }
+        Ok(())
+    }
+
+    fn barred(&mut self, target: u32, step: u16) -> Result<(), Oddity> {
+        self.check_group(target, step)?;
         let first = self.barred.entry(target).or_insert(step);
         *first = step.min(*first);
         Ok(())
@@ -342,7 +324,10 @@ impl State {
         Folded { endings, totals: self.totals }
     }
 
-    fn ending(&mut self, item: Item, header: &PlanHeader) -> Ending {
+    fn ending(&mut self, mut item: Item, header: &PlanHeader) -> Ending {
+        if item.life == Life::Pending && self.unmet.contains(&(item.target, item.step)) {
+            item.life = Life::Unmet;
+        }
         let outcome = outcome_of(item.life);
         let status = self.status_at_end(&item, outcome);
         let (message, reason) = self.words(&item, status.as_deref(), header);
@@ -351,10 +336,10 @@ impl State {
             (!id.is_empty()).then(|| Remediation { of, id: id.clone() })
         });
         let reason = reason.map(|text| self.texts.keep(&text));
-        let done_before = matches!(item.life, Life::DoneBefore(became) if became.is_done());
+        let skipped = skipped_of(item.life);
         let Item { by: paired_by, batch, resolution, .. } = item;
         let status_message = message;
-        Ending { outcome, reason, remediation, paired_by, status, status_message, batch, resolution, done_before }
+        Ending { outcome, reason, remediation, paired_by, status, status_message, batch, resolution, skipped }
     }
 
     /// A word that was seen after an item settled for the time being is newer than the one it settled with.
@@ -377,6 +362,9 @@ impl State {
                 let run = api.unwrap_or_default();
                 (None, Some(format!("it {} run {run}", words::before(became))))
             }
+            Life::Blocked => (None, Some(format!("protected by the rule {}", api.unwrap_or_default()))),
+            Life::Expired => (None, Some("its event was older than its step allows when its turn came".to_owned())),
+            Life::Unmet => (None, Some(why_unmet(item.step, header))),
             Life::Sent => (None, Some(format!("sent in batch {batch}, its answer is still awaited"))),
             Life::Accepted => (None, Some(format!("accepted in batch {batch}, not settled yet"))),
             Life::Rejected(_) => (api, Some(format!("the API refused batch {batch}; it was not carried out"))),
@@ -392,7 +380,8 @@ impl State {
     }
 
     fn why_not_started(&self, item: &Item, header: &PlanHeader) -> String {
-        let barred = self.barred.get(&item.target).filter(|&&step| step < item.step);
+        let follows = header.steps.get(usize::from(item.step)).is_none_or(|step| step.flow.after.is_none());
+        let barred = self.barred.get(&item.target).filter(|&&step| follows && step < item.step);
         if let Some(step) = barred.and_then(|&step| header.steps.get(usize::from(step))) {
             return format!("step `{}` did not succeed on this target", step.name);
         }
@@ -409,6 +398,15 @@ impl State {
             }
             _ => stopped,
         }
+    }
+}
+
+/// What a step waited for in vain, in one sentence.
+fn why_unmet(step: u16, header: &PlanHeader) -> String {
+    let after = header.steps.get(usize::from(step)).and_then(|step| step.flow.after);
+    match after.and_then(|(awaited, when)| Some((header.steps.get(usize::from(awaited))?, when))) {
+        Some((awaited, when)) => format!("step `{}` has not {} on this target", awaited.name, when.as_str()),
+        None => "what it waits for did not come true on this target".to_owned(),
     }
 }
 

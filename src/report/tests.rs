@@ -147,7 +147,8 @@ fn verdicts() {
     let verdict = |outcomes: &[Outcome], complete: bool, stopped: Option<StopReason>| {
         let mut fixture = Fixture::many(outcomes.len() as u32, Succeeded, "x");
         for (ending, &outcome) in fixture.folded.endings.iter_mut().zip(outcomes) {
-            (ending.outcome, ending.done_before) = (outcome, outcome == Skipped);
+            let skipped = (outcome == Skipped).then_some(crate::report::Skipped::DoneBefore);
+            (ending.outcome, ending.skipped) = (outcome, skipped);
         }
         fixture.recount();
         let totals = &mut fixture.folded.totals;

@@ -114,6 +114,12 @@ pub(super) fn stop_reason(why: StopReason) -> &'static str {
         StopReason::SignIn => "sign-in failed",
         StopReason::Unanswered => "several acts in a row were left without an answer",
         StopReason::Held => "an item is unknown, and no further act of its action is sent until a person has looked",
+        StopReason::Budget => "there were more failures than its failure budget takes",
+        StopReason::Gate => "the next wave could not begin",
+        StopReason::Operator => "`quell stop` was given",
+        StopReason::StopFile => "a stop file is there",
+        StopReason::GoUrl => "the address that has to say yes did not",
+        StopReason::Window => "the time in which it may act is over",
     }
 }
 

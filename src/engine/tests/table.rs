@@ -7,7 +7,7 @@
 use super::*;
 use crate::engine::fact::Before;
 use crate::engine::items::State;
-use crate::report::{Ending, Folded, Folding};
+use crate::report::{Ending, Folded, Folding, Skipped};
 use given::*;
 use std::fmt::Write;
 
@@ -86,13 +86,13 @@ impl Both {
                 Outcome::Succeeded => "ok",
                 Outcome::Failed => "fa",
                 Outcome::Rejected => "rj",
-                Outcome::Skipped => {
-                    if ending.done_before {
-                        "db"
-                    } else {
-                        "dm"
-                    }
-                }
+                Outcome::Blocked => "bl",
+                Outcome::Skipped => match ending.skipped {
+                    Some(Skipped::DoneBefore) => "db",
+                    Some(Skipped::MayBeDone) => "dm",
+                    Some(Skipped::Expired) => "ex",
+                    Some(Skipped::Unmet) | None => "??",
+                },
                 Outcome::Unknown => "ru",
                 Outcome::Unmatched => "rm",
                 Outcome::TimedOut => "rx",
@@ -141,9 +141,10 @@ impl Both {
             ("unclear", live.unclear, n(&[Outcome::Unknown, Outcome::Unmatched])),
             ("still queued", live.still_queued, n(&[Outcome::StillQueued])),
             ("skipped", live.skipped, n(&[Outcome::Skipped])),
+            ("blocked", live.blocked, n(&[Outcome::Blocked])),
             ("barred", live.barred, barred as u64),
             ("settled", live.settled, 4 - n(&[Outcome::Open, Outcome::NotStarted]) + barred as u64),
-            ("sent", live.sent, 4 - n(&[Outcome::Skipped, Outcome::NotStarted])),
+            ("sent", live.sent, 4 - n(&[Outcome::Skipped, Outcome::Blocked, Outcome::NotStarted])),
             ("acts", live.posts, totals.posts),
             ("polls", live.gets, totals.gets),
             ("throttled", live.throttled, totals.throttled),

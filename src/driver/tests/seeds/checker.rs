@@ -233,6 +233,8 @@ impl State {
             What::Continued { .. } => log.holding.clear(),
             What::Adopted { .. } | What::Permitted { .. } | What::Held { .. } | What::Released { .. } => {}
             What::Paired { .. } | What::Tallied { .. } => {}
+            What::Unmet { .. } | What::Blocked { .. } | What::Expired { .. } | What::Awaiting { .. } => {}
+            What::Promoted { .. } | What::Approved { .. } => {}
         }
         Ok(())
     }

@@ -65,6 +65,10 @@ pub(super) fn done_before(of: &[u32], became: Before) -> What {
     What::DoneBefore { items: items(of), run: "earlier".into(), became }
 }
 
+pub(super) fn blocked(of: &[u32]) -> What {
+    What::Blocked { items: items(of), rule: "domain controllers".into() }
+}
+
 pub(super) fn permitted(of: &[u32]) -> What {
     What::Permitted { items: items(of), by: None, reason: "seen".into() }
 }
@@ -115,6 +119,8 @@ pub(super) fn states() -> Vec<StateRow> {
         ("ba", "barred by an earlier step", after(&barring, &[What::Barred { target: 0, step: 0 }])),
         ("db", "done by an earlier run", after(&opened, &[done_before(&[IT], Before::Succeeded)])),
         ("dm", "perhaps done by an earlier run", after(&opened, &[done_before(&[IT], Before::Unknown)])),
+        ("bl", "protected by a rule", after(&opened, &[blocked(&[IT])])),
+        ("ex", "its event was too old", after(&opened, &[What::Expired { items: items(&[IT]) }])),
         ("ru", "unknown, and resolved by a person", after(&unknown, &[resolved(&[IT])])),
         ("rm", "unmatched, and resolved by a person", after(&unmatched, &[resolved(&[IT])])),
         ("rx", "timed out, and resolved by a person", after(&timed_out, &[resolved(&[IT])])),
@@ -137,6 +143,13 @@ pub(super) fn facts() -> Vec<FactRow> {
         ("started", What::Started),
         ("resumed", resumed(false)),
         ("resumed to poll only", resumed(true)),
+        (
+            "approved",
+            What::Approved { by: "a@b".into(), key: "SHA256:x".into(), given: "t".into(), expires: "t".into() },
+        ),
+        ("awaiting: a wave, of one", What::Awaiting { wave: 2 }),
+        ("promoted: a wave, of one", What::Promoted { wave: 2, by: None, reason: None }),
+        ("unmet: its step, which waits for none", What::Unmet { step: 1, targets: vec![0] }),
         ("adopted", What::Adopted { by: None, reason: "moved".into() }),
         ("continued", What::Continued { by: None, reason: "seen".into() }),
         ("stopping", What::Stopping { why: StopReason::Signal }),
@@ -149,6 +162,8 @@ pub(super) fn facts() -> Vec<FactRow> {
         let named = [
             (format!("done before: {whom}"), done_before(&[item], Before::Succeeded)),
             (format!("perhaps done before: {whom}"), done_before(&[item], Before::Unmatched)),
+            (format!("blocked: {whom}"), blocked(&[item])),
+            (format!("expired: {whom}"), What::Expired { items: items(&[item]) }),
             (format!("permitted: {whom}"), permitted(&[item])),
             (format!("submitting: {whom}"), submitting(NEXT, 1, &[item])),
         ];
