@@ -8,7 +8,7 @@ mod later;
 pub use args::{
     Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
 };
-pub use later::{Found, Resolving, Retrying};
+pub use later::{Found, Promoting, Resolving, Retrying};
 
 use crate::error::EXIT_CODES;
 use crate::playbook::{ReportFormat, Window};
@@ -91,6 +91,26 @@ enum TypedCommand {
         /// Let actions go on that an unknown item holds back; needs --reason
         #[arg(long = "continue", requires = "reason")]
         go_on: bool,
+        #[command(flatten)]
+        taking: TakingArgs,
+        #[command(flatten)]
+        running: Running,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Ask a run that goes on to stop: no further acts, open items are polled for a while
+    Stop {
+        /// The run [default: the one that goes on]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Let the next wave of a run begin; a run that nobody works on is taken up
+    Promote {
+        /// The run [default: the one whose next wave waits]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
         #[command(flatten)]
         taking: TakingArgs,
         #[command(flatten)]
@@ -224,6 +244,8 @@ pub enum Command {
     Plan { selection: Selection, format: PlanFormat, simulate: bool },
     Run { selection: Selection, yes: bool, simulate: bool, keeping: Keeping, running: Running, state: PathBuf },
     Resume { run: Option<String>, taking: Taking, go_on: Option<String>, running: Running, state: PathBuf },
+    Stop { run: Option<String>, state: PathBuf },
+    Promote { promoting: Promoting, taking: Taking, running: Running, state: PathBuf },
     Poll { run: Option<String>, taking: Taking, running: Running, state: PathBuf },
     Resolve { resolving: Resolving, taking: Taking, state: PathBuf },
     Retry { retrying: Retrying, taking: Taking, keeping: Keeping, running: Running, state: PathBuf },
@@ -256,6 +278,12 @@ impl Typed {
                 let taking = taking.taking(go_on)?;
                 let running = running.complete();
                 Command::Resume { run, taking, go_on: go_on_because, running, state: state.folder()? }
+            }
+            TypedCommand::Stop { run, state } => Command::Stop { run, state: state.folder()? },
+            TypedCommand::Promote { run, taking, running, state } => {
+                let promoting = Promoting { run, reason: taking.reason.clone() };
+                let taking = taking.taking(true)?;
+                Command::Promote { promoting, taking, running: running.complete(), state: state.folder()? }
             }
             TypedCommand::Poll { run, taking, running, state } => Command::Poll {
                 run,

@@ -8,11 +8,13 @@ pub mod init;
 pub mod inputs;
 pub mod keep;
 mod overlap;
+mod overseer;
 pub mod plan;
 pub mod poll;
 pub mod progress;
 pub mod report;
 pub mod report_paths;
+pub mod request;
 pub mod resolve;
 pub mod resume;
 pub mod retry;
@@ -39,7 +41,11 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
             run::execute(&run::Order { selection, yes, simulate, keeping, running, state })
         }
         Command::Resume { run, taking, go_on, running, state } => {
-            resume::execute(&resume::Order { run, taking, go_on, running, state })
+            resume::execute(&resume::Order { run, taking, go_on, promotion: None, running, state })
+        }
+        Command::Stop { run, state } => request::stop(run.as_deref(), &state),
+        Command::Promote { promoting, taking, running, state } => {
+            request::promote(&promoting, &taking, &running, &state)
         }
         Command::Poll { run, taking, running, state } => poll::execute(run.as_deref(), &taking, &running, &state),
         Command::Resolve { resolving, taking, state } => resolve::execute(&resolving, &taking, &state),

@@ -5,11 +5,13 @@
 //! this process: what could not be recorded is handed back, never dropped.
 
 mod caller;
+mod orders;
 
 pub use caller::{Caller, OnlyPolls};
+pub use orders::{NobodyLooks, Order, Overseer};
 
 use crate::engine::call::{ActReply, Call, CallWhat, LimitHeaders, PollReply, Reply, ReplyBody};
-use crate::engine::fact::{BatchId, CallId, Fact, Moment, StopReason, What};
+use crate::engine::fact::{BatchId, CallId, Fact, Moment, What};
 use crate::engine::{Beginning, Engine, Illegal, Input, Progress, Then, Turn, tag};
 use crate::journal::{Head, Store, StoreError};
 use crate::plan::PlanHeader;
@@ -102,9 +104,13 @@ impl<S: Store, C: Caller> Driver<S, C> {
     /// Carries the run on until it is finished or stopped. `watch` sees each round's facts after they are durable.
     pub async fn run(
         mut self,
-        mut stops: mpsc::Receiver<StopReason>,
+        mut stops: mpsc::Receiver<Order>,
+        mut overseer: impl Overseer,
         mut watch: impl FnMut(&Progress, &[Fact]),
     ) -> Result<Ending, DriverError> {
+        if overseer.look_every().is_some() {
+            self.engine.asks_before_acts();
+        }
         let mut calls = Calls::default();
         let mut inputs = vec![Input::Started(Box::new(std::mem::take(&mut self.beginning)))];
         let lost = self.engine.unanswered_acts();
@@ -118,7 +124,7 @@ impl<S: Store, C: Caller> Driver<S, C> {
             if let Some(cause) = illegal {
                 return Err(DriverError::Illegal { cause, unrecorded: self.await_acts(&[], calls, stops).await });
             }
-            let then = round.then;
+            let (then, asks) = (round.then, round.asks);
             inputs = match self.go_on(round, &mut calls, &mut watch) {
                 Ok(inputs) => inputs,
                 Err(cause) => {
@@ -129,8 +135,16 @@ impl<S: Store, C: Caller> Driver<S, C> {
             if then == Then::Finished {
                 return Ok(Ending { progress: self.engine.progress(), died: calls.died });
             }
+            if asks {
+                let orders = overseer.before_act().await;
+                inputs.push(Input::Cleared);
+                inputs.extend(orders.into_iter().map(Input::from));
+            }
             if inputs.is_empty() {
-                let heard = calls.wait(self.until(then), &mut stops).await;
+                let look = overseer.look_every().map(|every| Instant::now() + every);
+                let until = self.until(then).into_iter().chain(look).min();
+                let mut heard = calls.wait(until, &mut stops).await;
+                heard.extend(overseer.heard().into_iter().map(Input::from));
                 // Before anything starts: somebody else may go first by now.
                 inputs = match self.share() {
                     Ok(inputs) => inputs,
@@ -237,7 +251,7 @@ impl<S: Store, C: Caller> Driver<S, C> {
         &self,
         record: &[Fact],
         mut calls: Calls,
-        mut stops: mpsc::Receiver<StopReason>,
+        mut stops: mpsc::Receiver<Order>,
     ) -> Vec<(BatchId, Vec<String>)> {
         let mut unrecorded: Vec<(BatchId, Vec<String>)> = Vec::new();
         for fact in record {
@@ -277,7 +291,7 @@ impl Calls {
     }
 
     /// Waits for an answer, a stop, or the time; takes every answer that is ready.
-    async fn wait(&mut self, until: Option<Instant>, stops: &mut mpsc::Receiver<StopReason>) -> Vec<Input> {
+    async fn wait(&mut self, until: Option<Instant>, stops: &mut mpsc::Receiver<Order>) -> Vec<Input> {
         let timer = async {
             match until {
                 Some(until) => tokio::time::sleep_until(until).await,
@@ -289,7 +303,7 @@ impl Calls {
         // In this order, not in a random one: the same answers at the same times give the same facts.
         tokio::select! {
             biased;
-            Some(why) = stops.recv() => last = Some(Input::Stop(why)),
+            Some(order) = stops.recv() => last = Some(order.into()),
             Some(ended) = self.tasks.join_next_with_id() => inputs.push(self.answered(ended)),
             () = timer => last = Some(Input::Ticked),
         }

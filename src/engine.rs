@@ -23,6 +23,7 @@ mod waves;
 
 use call::{Call, CallWhat, Reply};
 use fact::{BatchId, Before, CallId, Fact, ItemId, Moment, RemediationRef, StopReason, What};
+use items::State;
 use limiter::Opening;
 pub use limiter::{Ask, Granted, Wish};
 use state::Flight;
@@ -62,6 +63,8 @@ pub enum Input {
     Slots(u16),
     /// Calls were reserved, in answer to [`Engine::ask`].
     Granted(Granted),
+    /// Somebody has just looked whether acts may start, and nothing forbids it: it holds for this turn.
+    Cleared,
     /// A person lets the next wave begin.
     Promote(Promotion),
     /// Somebody asks to stop.
@@ -123,6 +126,8 @@ pub struct Turn {
     pub record: Vec<Fact>,
     /// Calls to start.
     pub calls: Vec<Call>,
+    /// Whether an act is ready that starts only after [`Input::Cleared`].
+    pub asks: bool,
     /// What to wait for.
     pub then: Then,
 }
@@ -185,10 +190,22 @@ impl Engine {
 
     /// Decides after what was heard in this turn.
     pub fn decide(&mut self, turn: &mut Turn) -> Result<(), Illegal> {
-        self.look_at_gates(&mut turn.record)?;
-        self.start_calls(turn)?;
+        loop {
+            self.look_at_gates(&mut turn.record)?;
+            self.start_calls(turn)?;
+            // What turned out to be too old may be all that a gate waited for.
+            if !matches!(self.turnstile(), Some(Turnstile::Opens | Turnstile::Asks)) {
+                break;
+            }
+        }
         turn.then = self.conclude(&mut turn.record)?;
+        self.cleared = false;
         Ok(())
+    }
+
+    /// From now on acts start only in turns that heard [`Input::Cleared`].
+    pub fn asks_before_acts(&mut self) {
+        self.asks_before_acts = true;
     }
 
     /// One decision: applied, then written down.
@@ -208,6 +225,10 @@ impl Engine {
                 self.bar_after(record)
             }
             Input::Promote(promotion) => self.promoted(promotion, record),
+            Input::Cleared => {
+                self.cleared = true;
+                Ok(())
+            }
             Input::Ticked => Ok(()),
             Input::Slots(slots) => {
                 self.limiter.share(slots);
@@ -254,8 +275,12 @@ impl Engine {
             self.note(record, What::Continued { by, reason })?;
         }
         // All of them before anything is barred: a later step may have been done by another run than the one before it.
-        for DoneBefore { items, run, became } in done_before {
-            self.note(record, What::DoneBefore { items, run, became })?;
+        for DoneBefore { mut items, run, became } in done_before {
+            // What a rule protects is said to be so, whatever became of it before.
+            items.retain(|item| matches!(self.items.state(*item), Some(State::Waiting | State::Ready)));
+            if !items.is_empty() {
+                self.note(record, What::DoneBefore { items, run, became })?;
+            }
         }
         self.shut_what_cannot_come(0..self.items.released(), record)?;
         match beginning.promotion {
@@ -275,6 +300,9 @@ impl Engine {
         while !self.leaving && self.limiter.opening(self.now) == Opening::Now {
             let poll = self.next_poll().filter(|(due, _)| *due <= self.now).map(|(_, of)| of);
             let act = self.next_act().filter(|(ready, _)| *ready <= self.now).map(|(_, lane)| lane);
+            let forbidden = self.asks_before_acts && !self.cleared;
+            turn.asks |= forbidden && act.is_some();
+            let act = act.filter(|_| !forbidden);
             match (act, poll) {
                 (Some(lane), poll) if poll.is_none() || !self.acted_last => self.start_act(lane, turn)?,
                 (_, Some(of)) => self.start_poll(of, turn),

@@ -97,6 +97,15 @@ impl ResolvingArgs {
     }
 }
 
+/// Which run's next wave begins.
+#[derive(Debug, Clone)]
+pub struct Promoting {
+    /// The run, or the one whose next wave waits.
+    pub run: Option<String>,
+    /// Why, although its conditions do not hold.
+    pub reason: Option<String>,
+}
+
 /// What is to be done again, as it was typed.
 #[derive(Debug, Args)]
 pub(super) struct RetryingArgs {

@@ -3,11 +3,11 @@
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, wall_clock};
 use super::taken::{Sends, Taken, same_tenant};
-use super::{confirm, report_paths, tell, unresolved};
+use super::{confirm, overseer, report_paths, tell, unresolved};
 use crate::api::Api;
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
-use crate::engine::Beginning;
+use crate::engine::{Beginning, Promotion};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{self, RunReader};
 use std::path::Path;
@@ -19,8 +19,10 @@ pub struct Order {
     pub run: Option<String>,
     /// How it is taken up.
     pub taking: Taking,
-    /// Why acting goes on although items are unknown.
+    /// Why acting goes on although items are unknown, or the failure budget is used up.
     pub go_on: Option<String>,
+    /// Who lets the next wave begin.
+    pub promotion: Option<Promotion>,
     /// How to work.
     pub running: Running,
     /// The state folder.
@@ -44,8 +46,10 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let ready = ready_to_send(&tenant, &id, order).await?;
     let taken = Taken::up(state, &tenant, &id, taking, running, Sends::Acts).await?;
     let adopted = taken.adopted(taking);
-    if order.go_on.is_some() && !taken.engine.holds_back() {
-        return Err(Failure::Usage(format!("--continue: nothing is held back in run {id}; nothing was sent")));
+    if order.go_on.is_some() && !taken.engine.holds_back() && !taken.engine.is_over_budget() {
+        return Err(Failure::Usage(format!(
+            "--continue: nothing is held back in run {id}, and its failure budget is not used up; nothing was sent"
+        )));
     }
     let over = taken.engine.is_over();
     let done_before = if over { Vec::new() } else { taken.done_before()? };
@@ -66,7 +70,8 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let (store, head, api) = (resumed.run, resumed.head, Arc::new(api));
     let (by, continued) = (running.operator.clone(), order.go_on.clone());
     confirm::tell_of_earlier(&done_before, running);
-    let beginning = Beginning { by, adopted, continued, done_before, ..Beginning::default() };
+    let promotion = order.promotion.clone();
+    let beginning = Beginning { by, adopted, continued, done_before, promotion, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };
     drive(driver, &id, running, state).await
 }
@@ -76,6 +81,7 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
 async fn ready_to_send(tenant: &str, id: &str, order: &Order) -> Result<Option<Api>, Failure> {
     let preview = RunReader::of_tenant(&order.state, tenant, id)?;
     same_tenant(preview.header(), &order.taking)?;
+    overseer::refuse_if_stopped(&order.state, preview.header())?;
     if preview.meta().simulated || preview.is_complete()? {
         return Ok(None);
     }

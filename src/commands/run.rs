@@ -1,12 +1,13 @@
 //! `quell run`: plan, show, ask, carry out, report.
 
 use super::confirm::{self, Approved};
+use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
 use super::{inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
-use crate::driver::{Caller, Driver, DriverError, RunClock};
+use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
 use crate::engine::fact::{ItemId, Moment, StopReason};
 use crate::engine::items::ItemShape;
 use crate::engine::{Beginning, Engine};
@@ -97,6 +98,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let inputs::Prepared { plan, simulator } = prepared;
     let Going { running, state, retry_of, permitted, approved } = going;
     let Approved { skipped, state_warning } = approved;
+    overseer::refuse_if_stopped(state, &plan.header)?;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.
@@ -157,7 +159,8 @@ pub async fn drive(
     let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
     let tenant = driver.header.tenant.name.clone();
-    let ended = driver.run(stops, |progress, _| teller.hear(progress)).await;
+    let watch = Watch::of_run(state, &driver.header, id)?;
+    let ended = driver.run(stops, watch, |progress, _| teller.hear(progress)).await;
     drop(teller);
     let ending = match ended {
         Ok(ending) => ending,
@@ -264,7 +267,7 @@ fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
 }
 
 /// The first signal drains, the second leaves at once.
-fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure> {
+fn stop_signals(running: &Running) -> Result<mpsc::Receiver<Said>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (send, stops) = mpsc::channel(8);
     let listen = |kind| signal(kind).map_err(|e| Failure::Bug(format!("signals cannot be heard: {e}")));
@@ -289,7 +292,7 @@ fn stop_signals(running: &Running) -> Result<mpsc::Receiver<StopReason>, Failure
             // Said even when it is quiet: who sent the signal waits for a sign.
             announce(&Running { quiet: false, ..running.clone() }, "stopping", words, json!({"at_once": again}));
             again = true;
-            if send.send(reason).await.is_err() {
+            if send.send(Said::Stop(reason)).await.is_err() {
                 return;
             }
         }

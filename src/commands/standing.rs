@@ -1,6 +1,6 @@
 //! How a run stands: read from the journal, folded, and written as reports. It takes no lock and changes nothing.
 
-use crate::engine::{Outcome, tag};
+use crate::engine::{Gate, Outcome, tag};
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::{RunReader, StoreError};
 use crate::plan::{ItemRow, PlanHeader, PlannedReport, RowWithoutItem};
@@ -64,6 +64,11 @@ impl Standing {
     /// What holds for all its items.
     pub fn header(&self) -> &PlanHeader {
         self.reader.header()
+    }
+
+    /// The gate before its next wave; `None` when all targets are released.
+    pub fn gate(&self) -> Result<Option<Gate>, Failure> {
+        Ok(super::taken::engine_of(&self.reader)?.gate())
     }
 
     /// What became of each item, in item order.

@@ -182,6 +182,27 @@ fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, 
     }
 }
 
+/// The engine of a run as its facts left it, for a look.
+pub fn engine_of(reader: &RunReader) -> Result<Engine, Failure> {
+    let mut shapes = Vec::new();
+    reader.for_each_item(|row| {
+        shapes.push(ItemShape::of(reader.header(), (row.step, row.target), &row.event));
+        Ok(())
+    })?;
+    let mut engine = Engine::new(&reader.meta().id, reader.header(), shapes.into_iter(), []);
+    let mut illegal: Option<Illegal> = None;
+    reader.for_each_fact(|fact| {
+        if illegal.is_none() {
+            illegal = engine.apply(&fact).err();
+        }
+        Ok(())
+    })?;
+    match illegal {
+        Some(Illegal(what)) => Err(StoreError::Damaged { path: reader.path().display().to_string(), what }.into()),
+        None => Ok(engine),
+    }
+}
+
 /// A simulator that knows the actions of a plan.
 pub fn simulator_of(header: &PlanHeader) -> Simulator {
     let actions = header.steps.iter().map(|step| SimAction::from(&step.action)).collect();

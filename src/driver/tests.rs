@@ -215,7 +215,7 @@ async fn a_signal_drains_for_twenty_seconds_and_a_second_one_leaves_at_once() {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(3)).await;
             for reason in [StopReason::Signal, StopReason::SignalAgain].into_iter().take(signals) {
-                let _ = send.send(reason).await;
+                let _ = send.send(Order::Stop(reason)).await;
             }
             std::future::pending::<()>().await;
         });
@@ -273,7 +273,7 @@ async fn a_poll_whose_task_died_is_no_answer_by_which_anything_times_out() {
     let api = Arc::new(PollsDie(Arc::into_inner(api).expect("nobody else has it")));
     let driver = Driver { run, header, engine, store, head, api, beginning, clock };
     let (_send, stops) = mpsc::channel(1);
-    let ending = driver.run(stops, |_, _| {}).await.expect("the store is well");
+    let ending = driver.run(stops, crate::driver::NobodyLooks, |_, _| {}).await.expect("the store is well");
     assert_eq!((ending.progress.sent, ending.progress.settled), (3, 0));
     assert!(ending.died > 3);
     assert_eq!(world.run().await.progress.succeeded, 3);

@@ -46,6 +46,9 @@ pub struct Engine {
     /// Acts wait until then on their own: polls that work must not hide that acts are refused.
     pub(super) acts_shut_until: Moment,
     pub(super) acted_last: bool,
+    /// Acts start only in turns in which somebody has just looked whether they may; whether this is one.
+    pub(super) asks_before_acts: bool,
+    pub(super) cleared: bool,
     /// Items that were sent and have no outcome yet.
     pub(super) open_items: u64,
     /// Items that failed, as the failure budget counts it.
@@ -217,6 +220,8 @@ impl Engine {
             last_polls_unanswered: 0,
             acts_shut_until: Moment(0),
             acted_last: false,
+            asks_before_acts: false,
+            cleared: false,
             submitted: 0,
             just_ended: Vec::new(),
             unclear: BTreeMap::new(),

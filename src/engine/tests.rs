@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod earlier_runs;
 mod late_polls;
+mod released;
 mod table;
 mod unknown;
 

@@ -28,8 +28,10 @@ pub struct Gate {
 }
 
 /// Who opens a gate, and why although its conditions do not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Promotion {
+    /// The wave that is meant, from 1; absent: the next one. What is meant for one gate opens no later one.
+    pub wave: Option<u16>,
     /// The operator, as far as known.
     pub by: Option<String>,
     /// Needed where the conditions do not hold.
@@ -89,7 +91,9 @@ impl Engine {
     /// Lets the next waves begin whose time has come, asks for a person, or gives up; and stops when there were too many
     /// failures.
     pub(super) fn look_at_gates(&mut self, record: &mut Vec<Fact>) -> Result<(), Illegal> {
-        if self.is_over_budget() {
+        // With nothing left to keep back there is nothing to stop.
+        let unsent = self.progress.items - self.progress.settled - self.open_items;
+        if unsent > 0 && self.is_over_budget() {
             self.stop(StopReason::Budget, record)?;
         }
         while self.started {
@@ -109,12 +113,13 @@ impl Engine {
     /// A person opens the gate. Without a reason it opens only when its conditions hold; whoever asks has looked before.
     pub(super) fn promoted(&mut self, promotion: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match self.gate() {
+            Some(gate) if promotion.wave.is_some_and(|meant| meant != gate.wave) => Ok(()),
             Some(gate) if gate.met || promotion.reason.is_some() => self.open_gate(promotion, record),
             _ => Ok(()),
         }
     }
 
-    fn open_gate(&mut self, Promotion { by, reason }: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
+    fn open_gate(&mut self, Promotion { by, reason, .. }: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         let Some(gate) = self.gate() else { return Ok(()) };
         let from = self.items.released();
         self.note(record, What::Promoted { wave: gate.wave, by, reason })?;

@@ -102,7 +102,7 @@ impl Process {
 
     /// One input, and what follows from it: facts, calls, and what to wait for.
     pub(super) fn hear(&mut self, input: Input) -> Result<(Vec<Fact>, Vec<Call>, Then), Illegal> {
-        let Turn { mut record, mut calls, mut then } = self.engine.turn(self.now, input)?;
+        let Turn { mut record, mut calls, mut then, .. } = self.engine.turn(self.now, input)?;
         while then != Then::Finished
             && let Some(share) = self.share()
         {

@@ -153,7 +153,8 @@ impl Canon {
     }
 
     fn release(&mut self, release: &PlannedRelease) {
-        let PlannedRelease { target, waves, promote, budget } = release;
+        let PlannedRelease { target, waves, promote, budget, stop_file } = release;
+        self.option(stop_file.as_ref(), |canon, path| canon.text(path));
         self.option(target.as_ref(), |canon, column| canon.text(column));
         self.list(waves, |canon, end| canon.number(u64::from(*end)));
         let Promote { settled, failures, within, confirm_within } = promote;

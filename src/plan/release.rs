@@ -26,6 +26,9 @@ pub struct PlannedRelease {
     /// How many failures stop the run; `None` in plans that were made before there was a budget.
     #[serde(default)]
     pub budget: Option<Budget>,
+    /// A file that stops the run while it is there, as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_file: Option<String>,
 }
 
 /// How many failures stop a run.
@@ -79,7 +82,11 @@ pub(super) fn release(
         Work::AdHoc(ad_hoc) => (ad_hoc.waves.as_slice(), Promote::default(), FailureBudget::default(), None),
     };
     let waves = cumulative(waves, targets, origin, found);
-    PlannedRelease { target, waves, promote, budget: Some(Budget::of(budget, items)) }
+    let stop_file = match work {
+        Work::Playbook(playbook) => playbook.release.stop_file.clone(),
+        Work::AdHoc(_) => None,
+    };
+    PlannedRelease { target, waves, promote, budget: Some(Budget::of(budget, items)), stop_file }
 }
 
 /// Rounded up; what does not grow is dropped. One wave is none.

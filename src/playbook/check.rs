@@ -6,7 +6,7 @@ use super::caution::{Caution, DEDUPE_WINDOW};
 use super::file::{
     ColumnsFile, Label, LimitsFile, PlaybookFile, PollingFile, ReportFile, SourceFile, StepFile, VarFile,
 };
-use super::released::{self, FlowFile};
+use super::released::{self, FlowFile, ReleaseFile};
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
 use crate::problem::{Place, Problem, listed};
@@ -56,7 +56,15 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
             dedupe_window: parsed.dedupe_window.value().map_or(DEDUPE_WINDOW, |window| window.0.0),
             overlap: parsed.overlap.value().map(|overlap| overlap.0).unwrap_or_default(),
         },
-        release: released::release(reader, parsed.waves, parsed.promote, parsed.failure_budget),
+        release: released::release(
+            reader,
+            ReleaseFile {
+                waves: parsed.waves,
+                promote: parsed.promote,
+                budget: parsed.failure_budget,
+                stop_file: parsed.stop_file,
+            },
+        ),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {

@@ -21,6 +21,8 @@ pub struct Release {
     pub promote: Option<Spanned<Promote>>,
     /// How many failures the run takes.
     pub failure_budget: FailureBudget,
+    /// A file that stops the run while it is there; relative to the working folder.
+    pub stop_file: Option<String>,
 }
 
 /// The size of a wave together with those before it.

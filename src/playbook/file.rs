@@ -75,6 +75,9 @@ pub(super) struct PlaybookFile {
     /// How many failures the run takes before it stops.
     #[serde(default)]
     pub(super) failure_budget: Field<BudgetFile>,
+    /// A file that stops the run while it is there, looked for before every act; relative to the working folder.
+    #[serde(default)]
+    pub(super) stop_file: Field<Written<Word>>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,

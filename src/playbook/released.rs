@@ -5,6 +5,7 @@ use super::control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tole
 use super::file::{BudgetFile, OnceFile, PromoteFile};
 use super::flow::{After, Flow};
 use crate::problem::{listed, nearest};
+use crate::tenant::Word;
 use crate::yaml::{Field, NumberOrText, Reader, Spanned, Written};
 
 /// The keys of a step that say when its turn comes and what it takes.
@@ -39,12 +40,16 @@ pub(super) fn flow(reader: &Reader<'_>, file: FlowFile, earlier: &[String]) -> F
     Flow { after, once, allow_failure: file.allow_failure.value().unwrap_or(false), max_event_age }
 }
 
-pub(super) fn release(
-    reader: &Reader<'_>,
-    waves: Field<Vec<Field<NumberOrText<WaveSize>>>>,
-    promote: Field<PromoteFile>,
-    budget: Field<BudgetFile>,
-) -> Release {
+/// The keys that say how a run is released and what stops it.
+pub(super) struct ReleaseFile {
+    pub(super) waves: Field<Vec<Field<NumberOrText<WaveSize>>>>,
+    pub(super) promote: Field<PromoteFile>,
+    pub(super) budget: Field<BudgetFile>,
+    pub(super) stop_file: Field<Written<Word>>,
+}
+
+pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
+    let ReleaseFile { waves, promote, budget, stop_file } = file;
     let are_waves_written = waves.is_present();
     let waves = waves.read().map(|waves| self::waves(reader, waves)).unwrap_or_default();
     let promote = promote.read().map(|file| file.map(|file| self::promote(file)));
@@ -53,7 +58,8 @@ pub(super) fn release(
         reader.report_help(promote.place, "`promote` has no meaning without `waves`", help);
     }
     let failure_budget = budget.read().map(|file| self::budget(reader, file)).unwrap_or_default();
-    Release { waves, promote, failure_budget }
+    let stop_file = stop_file.value().map(|Written(Word(path))| path);
+    Release { waves, promote, failure_budget, stop_file }
 }
 
 fn waves(reader: &Reader<'_>, waves: Spanned<Vec<Field<NumberOrText<WaveSize>>>>) -> Vec<Spanned<WaveSize>> {

@@ -79,7 +79,7 @@ async fn a_store_that_fails_at_any_append_has_an_intent_for_all_that_was_carried
             let driver = world.driver();
             driver.store.fail_at(append, when);
             let (_send, stops) = mpsc::channel(1);
-            let ended = driver.run(stops, |_, _| {}).await;
+            let ended = driver.run(stops, crate::driver::NobodyLooks, |_, _| {}).await;
             let label = format!("append {append} fails {when:?} it is durable");
             let failed = match ended {
                 Ok(_) => break,
@@ -120,12 +120,12 @@ async fn a_signal_ends_the_wait_for_acts_of_a_run_that_lost_its_store() {
     let (send, stops) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::time::sleep(ms(100)).await;
-        let _ = send.send(crate::engine::fact::StopReason::Signal).await;
+        let _ = send.send(crate::driver::Order::Stop(crate::engine::fact::StopReason::Signal)).await;
         tokio::time::sleep(ms(100)).await;
-        let _ = send.send(crate::engine::fact::StopReason::SignalAgain).await;
+        let _ = send.send(crate::driver::Order::Stop(crate::engine::fact::StopReason::SignalAgain)).await;
         std::future::pending::<()>().await;
     });
-    let ended = driver.run(stops, |_, _| {}).await;
+    let ended = driver.run(stops, crate::driver::NobodyLooks, |_, _| {}).await;
     assert!(matches!(ended, Err(DriverError::Store { .. })), "{ended:?}");
     assert!(world.elapsed() < ms(1_000), "{:?}", world.elapsed());
 }
@@ -136,10 +136,13 @@ async fn an_owner_that_was_taken_over_sends_nothing_more() {
     let old = world.driver();
     let new = world.driver();
     let (_send, stops) = mpsc::channel(1);
-    let ended = old.run(stops, |_, _| {}).await;
+    let ended = old.run(stops, crate::driver::NobodyLooks, |_, _| {}).await;
     assert!(matches!(ended, Err(DriverError::Store { .. })), "{ended:?}");
     assert_eq!(world.simulator.counters().posts, 0);
     let (_send, stops) = mpsc::channel(1);
-    assert_eq!(new.run(stops, |_, _| {}).await.expect("it owns the run").progress.settled, 40);
+    assert_eq!(
+        new.run(stops, crate::driver::NobodyLooks, |_, _| {}).await.expect("it owns the run").progress.settled,
+        40
+    );
     world.check_truth();
 }

@@ -14,6 +14,7 @@ mod life;
 mod model;
 mod polls;
 mod process;
+mod release;
 mod run_log;
 mod store;
 mod verdict;

@@ -38,7 +38,8 @@ async fn a_worker_that_panics_leaves_its_act_unknown_and_its_poll_is_made_again(
     let api = Arc::new(Dying { api, acts: AtomicU32::new(0), polls: AtomicU32::new(0) });
     let driver = Driver { run, header, engine, store, head, api: Arc::clone(&api), beginning, clock };
     let (_send, stops) = mpsc::channel(1);
-    let ended = tokio::time::timeout(Duration::from_secs(600), driver.run(stops, |_, _| {})).await;
+    let ended =
+        tokio::time::timeout(Duration::from_secs(600), driver.run(stops, crate::driver::NobodyLooks, |_, _| {})).await;
     let ending = ended.expect("it ends").expect("the store is well");
     let polls = api.polls.load(Ordering::SeqCst);
     assert_eq!(ending.died, 1 + polls / 7, "every death is told");

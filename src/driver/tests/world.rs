@@ -53,9 +53,9 @@ impl World {
     }
 
     /// Takes the run over, as a new process does, and carries it on.
-    pub(super) async fn run_until(&mut self, stops: mpsc::Receiver<StopReason>) -> Result<Ending, DriverError> {
+    pub(super) async fn run_until(&mut self, stops: mpsc::Receiver<Order>) -> Result<Ending, DriverError> {
         let driver = self.driver();
-        driver.run(stops, |_, _| {}).await
+        driver.run(stops, crate::driver::NobodyLooks, |_, _| {}).await
     }
 
     /// The items of intents without a durable answer.

@@ -4,7 +4,9 @@
 //! It keeps its own small account of each run, made from the facts in their order and from the model's ledger. What can
 //! only be judged when a process has ended is in [`super::verdict`].
 
+use super::kinds::Kind;
 use super::model::State;
+use super::release::Released;
 use crate::engine::call::ActReply;
 use crate::engine::fact::{Fact, RemediationRef, Settled, What};
 use crate::plan::OnUnknown;
@@ -36,6 +38,10 @@ pub(super) struct RunLog {
     pub(super) stopping: bool,
     /// Items that may be skipped in this process.
     pub(super) done_before: BTreeMap<u32, bool>,
+    /// How items ended before they settled late.
+    pub(super) first_ends: BTreeMap<u32, End>,
+    /// Waves and failures.
+    pub(super) released: Released,
 }
 
 /// One act by its facts, and what the model knows of it.
@@ -74,6 +80,10 @@ pub(super) enum End {
     Barred,
     /// An earlier run did it; or may have.
     Before(bool),
+    /// Its step waits in vain, its event is too old, a rule protects it.
+    Unmet,
+    Expired,
+    Blocked,
 }
 
 impl Runs {
@@ -92,6 +102,8 @@ impl Runs {
             holding: BTreeSet::new(),
             stopping: false,
             done_before: BTreeMap::new(),
+            first_ends: BTreeMap::new(),
+            released: Released::default(),
         });
     }
 
@@ -164,6 +176,10 @@ impl State {
         if log.facts.last().is_some_and(|last| last.at > fact.at) {
             return Err("the run's clock goes back".to_owned());
         }
+        log.hear_release(&world, fact)?;
+        if let Some(kind) = Kind::of_release(&fact.what) {
+            self.seen.note(kind);
+        }
         match &fact.what {
             What::Started if !log.facts.is_empty() => return Err("it begins twice".to_owned()),
             What::Started | What::Resumed { .. } => log.stopping = false,
@@ -178,6 +194,7 @@ impl State {
             What::Submitting { batch, step, items, event_type } => {
                 let items: Vec<u32> = items.iter().map(|item| item.0).collect();
                 log.may_submit(&world, *step, *event_type, &items)?;
+                log.may_be_released(&world, *step, fact.at.0, &items)?;
                 if self.only_polls || log.batches.contains_key(&batch.0) {
                     return Err("it may not be sent".to_owned());
                 }
@@ -317,8 +334,10 @@ impl State {
         let log = &mut self.runs.0[run];
         match log.ends[item as usize] {
             Some(End::Settled(Settled::StillQueued | Settled::TimedOut)) if only_polls => {
-                self.seen.note(super::kinds::Kind::SettledLate);
-                log.ends[item as usize] = None;
+                self.seen.note(Kind::SettledLate);
+                if let Some(first) = log.ends[item as usize].take() {
+                    log.first_ends.entry(item).or_insert(first);
+                }
             }
             _ => {}
         }

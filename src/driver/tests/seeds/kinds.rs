@@ -3,6 +3,7 @@
 //! A kind counts when it has really happened to a call, an answer or a process, not when it was merely chosen.
 
 use crate::engine::Outcome;
+use crate::engine::fact::{StopReason, What};
 use crate::report::words::OUTCOMES;
 use std::fmt;
 
@@ -99,6 +100,14 @@ kinds! {
     DoneBefore: "a later run leaves out what was or may have been done",
     BackToTheFirst: "the first run goes on after a later one",
     Permitted: "a repeat is permitted",
+    WaveOpened: "a wave begins by itself",
+    Asked: "a person is asked for a wave",
+    Promoted: "a person lets a wave begin",
+    GateShut: "a gate stays shut",
+    OverBudget: "the failure budget is used up",
+    Unmet: "a step waits in vain",
+    Expired: "an event is too old",
+    Protected: "a rule protects items",
 }
 
 /// How often each kind and each outcome was seen.
@@ -121,6 +130,23 @@ impl Default for Seen {
     }
 }
 
+impl Kind {
+    /// What a fact says of waves, budgets and rules.
+    pub(super) fn of_release(what: &What) -> Option<Self> {
+        match what {
+            What::Promoted { by: None, .. } => Some(Self::WaveOpened),
+            What::Promoted { .. } => Some(Self::Promoted),
+            What::Awaiting { .. } => Some(Self::Asked),
+            What::Stopping { why: StopReason::Gate } => Some(Self::GateShut),
+            What::Stopping { why: StopReason::Budget } => Some(Self::OverBudget),
+            What::Unmet { .. } => Some(Self::Unmet),
+            What::Expired { .. } => Some(Self::Expired),
+            What::Blocked { .. } => Some(Self::Protected),
+            _ => None,
+        }
+    }
+}
+
 impl Seen {
     pub(super) fn note(&mut self, kind: Kind) {
         self.kinds[kind as usize] += 1;
@@ -140,12 +166,11 @@ impl Seen {
         self.facts += other.facts;
     }
 
-    /// Kinds and outcomes that never were. No rule exists yet that forbids an item.
+    /// Kinds and outcomes that never were.
     pub(super) fn never(&self) -> Vec<String> {
         let kinds =
             KINDS.iter().filter(|(kind, _)| self.kinds[*kind as usize] == 0).map(|(_, words)| (*words).to_owned());
-        let outcomes = OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Blocked);
-        let outcomes = outcomes.filter(|outcome| self.outcomes[*outcome as usize] == 0);
+        let outcomes = OUTCOMES.into_iter().filter(|outcome| self.outcomes[*outcome as usize] == 0);
         kinds.chain(outcomes.map(|outcome| format!("{outcome:?}"))).collect()
     }
 }

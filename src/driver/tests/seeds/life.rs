@@ -10,7 +10,7 @@ use super::store::SeedStore;
 use super::world::World;
 use crate::driver::{Driver, RunClock};
 use crate::engine::fact::{Before, Finding, ItemId, Moment, Settled, StopReason, What};
-use crate::engine::{Beginning, DoneBefore, Engine, Outcome, Resolution};
+use crate::engine::{Beginning, DoneBefore, Engine, Outcome, Promotion, Resolution};
 use crate::journal::{MemoryStore, Store};
 use crate::report::Folded;
 use crate::tenant::Meaning;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// When every world begins, by the wall.
-const START: u64 = 1_700_000_000_000;
+pub(super) const START: u64 = 1_700_000_000_000;
 const DAY: u64 = 24 * 3_600_000;
 
 /// What a seed came to.
@@ -136,17 +136,39 @@ impl Life {
     /// Undisturbed processes and people, until nothing is left to do.
     async fn finish(&mut self, run: usize) {
         self.model.state().calm = true;
+        // A gate that shut because a wave took too long gives the next process as much time again.
+        let mut may_go_on = false;
         for round in 0.. {
             self.process(run, Fate::Ends, Beginning::default()).await;
             let engine = self.engine(run);
             if engine.is_over() {
                 break;
             }
-            if !self.held(run) || round > 40 {
-                self.model.state().wrong(format!("run {run} neither ends nor is held after {round} rounds"));
-                break;
+            let why = self.left_because(run).filter(|_| round < 120);
+            match (why, self.chance.u32(0..8)) {
+                (Some(StopReason::Budget), 0) => break,
+                (Some(StopReason::Gate), 0) => {
+                    may_go_on = true;
+                    break;
+                }
+                (Some(StopReason::Gate), _) => {
+                    let (by, reason) = (Some("operator".to_owned()), Some("seen".to_owned()));
+                    let reason = reason.filter(|_| !engine.gate().is_some_and(|gate| gate.met));
+                    let promotion = Some(Promotion { wave: None, by, reason });
+                    self.process(run, Fate::Ends, Beginning { promotion, ..Beginning::default() }).await;
+                    continue;
+                }
+                (Some(StopReason::Budget), _) => {
+                    let continued = Some("seen".to_owned());
+                    self.process(run, Fate::Ends, Beginning { continued, ..Beginning::default() }).await;
+                    continue;
+                }
+                (Some(StopReason::Held), _) => self.model.state().seen.note(Kind::Held),
+                (why, _) => {
+                    self.model.state().wrong(format!("run {run} left because of {why:?} after {round} rounds"));
+                    break;
+                }
             }
-            self.model.state().seen.note(Kind::Held);
             match self.chance.u32(0..5) {
                 0 => break,
                 1 => {
@@ -156,6 +178,10 @@ impl Life {
                 }
                 _ => self.resolve(run).await,
             }
+        }
+        if may_go_on {
+            self.model.state().calm = false;
+            return;
         }
         self.once_more(run).await;
         if self.chance.u32(0..6) == 0 {
@@ -167,13 +193,14 @@ impl Life {
         self.model.state().calm = false;
     }
 
-    /// Whether the last process left because an action is held back.
-    fn held(&self, run: usize) -> bool {
+    /// Why the last process left before the end.
+    fn left_because(&self, run: usize) -> Option<StopReason> {
         let state = self.model.state();
-        let last =
-            |fact: &&crate::engine::fact::Fact| matches!(fact.what, What::Stopping { .. } | What::Resumed { .. });
-        let last = state.runs.0[run].facts.iter().rev().find(last);
-        last.is_some_and(|fact| fact.what == What::Stopping { why: StopReason::Held })
+        state.runs.0[run].facts.iter().rev().find_map(|fact| match fact.what {
+            What::Stopping { why } => Some(Some(why)),
+            What::Resumed { .. } => Some(None),
+            _ => None,
+        })?
     }
 
     /// A person looks into the console, some time later, and says what became of items. It is the truth.
@@ -225,8 +252,12 @@ impl Life {
         self.process(run, Fate::Ends, Beginning::default()).await;
         let after = self.fold(run);
         let mut state = self.model.state();
-        if state.seen.acts != acts || before.endings != after.endings {
-            state.wrong(format!("one more resume of run {run} changes something"));
+        // Why the run left something is each process's own: one that only polls was never stopped.
+        let left = |ending: &crate::report::Ending| ending.outcome == Outcome::NotStarted;
+        let same = |(before, after): &(&_, &_)| before == after || left(before) && left(after);
+        let differ = before.endings.iter().zip(&after.endings).find(|pair| !same(pair));
+        if state.seen.acts != acts || differ.is_some() {
+            state.wrong(format!("one more resume of run {run} changes something: {differ:#?}"));
         }
     }
 
@@ -296,6 +327,9 @@ impl Life {
         let first = self.model.state().runs.0[run].facts.is_empty();
         if first {
             let items: Vec<ItemId> = self.permitted.iter().filter(|of| of.0 == run).map(|of| ItemId(of.1)).collect();
+            if !self.world.protected.is_empty() {
+                beginning.blocked = vec![(self.world.protected.clone(), "core".to_owned())];
+            }
             beginning.permitted = (!items.is_empty()).then(|| (sorted(items), "it is safe".to_owned()));
         }
         let mut store = self.store(run);

@@ -6,7 +6,7 @@ use super::kinds::Kind;
 use super::model::{Client, Model};
 use super::store::SeedStore;
 use super::world::pick;
-use crate::driver::{Driver, DriverError, Ending};
+use crate::driver::{Driver, DriverError, Ending, Order};
 use crate::engine::fact::{BatchId, StopReason};
 use crate::journal::FailAt;
 use fastrand::Rng;
@@ -97,7 +97,7 @@ impl Fate {
 pub(super) async fn live(model: &Model, fate: Fate, driver: Driver<SeedStore, Client>) -> Ended {
     let (send, stops) = mpsc::channel(2);
     let dies = driver.store.dies.clone();
-    let run = driver.run(stops, |_, _| {});
+    let run = driver.run(stops, crate::driver::NobodyLooks, |_, _| {});
     let ended = tokio::time::timeout(LIFE_MAX, drive(model, fate, run, &send, dies)).await;
     drop(send);
     // Calls that were in flight are dropped by the runtime in its turn.
@@ -118,7 +118,7 @@ async fn drive<T>(
     model: &Model,
     fate: Fate,
     run: impl Future<Output = T>,
-    send: &mpsc::Sender<StopReason>,
+    send: &mpsc::Sender<Order>,
     dies: Option<Arc<Notify>>,
 ) -> Option<T> {
     match fate {
@@ -157,18 +157,18 @@ fn note(model: &Model, fate: Fate, ended: &Ended) {
 async fn signalled<T>(
     model: &Model,
     run: impl Future<Output = T>,
-    send: &mpsc::Sender<StopReason>,
+    send: &mpsc::Sender<Order>,
     at: u64,
     again: Option<u64>,
 ) -> T {
     let signals = async {
         tokio::time::sleep(Duration::from_millis(at)).await;
         model.state().seen.note(Kind::Signal);
-        let mut gone = send.send(StopReason::Signal).await.is_err();
+        let mut gone = send.send(Order::Stop(StopReason::Signal)).await.is_err();
         if let Some(again) = again {
             tokio::time::sleep(Duration::from_millis(again)).await;
             model.state().seen.note(Kind::SignalAgain);
-            gone |= send.send(StopReason::SignalAgain).await.is_err();
+            gone |= send.send(Order::Stop(StopReason::SignalAgain)).await.is_err();
         }
         // Whoever listens is the run, and it ends first.
         assert!(!gone, "the run heard the signal");

@@ -30,7 +30,7 @@ impl RunLog {
             return Err("it has two items of an agent".to_owned());
         }
         for item in items {
-            let (_, own_step, target) = world.items[*item as usize];
+            let (_, own_step, _) = world.items[*item as usize];
             if own_step != step || world.event(*item).event_type != event_type {
                 return Err(format!("item {item} is of another step or type"));
             }
@@ -40,10 +40,6 @@ impl RunLog {
             let before = self.last_batch[*item as usize].and_then(|batch| self.batches.get(&batch));
             if before.is_some_and(|before| before.answer != Some(Answer::Returned)) {
                 return Err(format!("item {item} may have been carried out by its last act"));
-            }
-            let earlier = |other: &usize| world.items[*other].2 == target && world.items[*other].1 < step;
-            if let Some(other) = (0..world.items.len()).filter(earlier).find(|other| !self.succeeded(*other)) {
-                return Err(format!("item {item} is sent before item {other} of an earlier step succeeded"));
             }
         }
         Ok(())
@@ -87,11 +83,13 @@ impl RunLog {
     pub(super) fn bar(&mut self, world: &World, target: u32, step: u16) -> Result<(), String> {
         let of = |item: usize| (world.items[item].2 == target).then(|| world.items[item].1);
         let all = 0..self.ends.len();
-        let failed = |item: usize| of(item) == Some(step) && self.ends[item].is_some() && !self.succeeded(item);
+        let ended = |item: usize| self.first_ends.get(&(item as u32)).copied().or(self.ends[item]);
+        let failed = |item: usize| of(item) == Some(step) && ended(item).is_some() && !self.succeeded(item);
         if !all.clone().any(failed) {
             return Err("nothing of that step has failed".to_owned());
         }
-        for item in all.filter(|item| of(*item).is_some_and(|other| other > step)) {
+        let follows = |step: u16| world.header.steps[usize::from(step)].flow.after.is_none();
+        for item in all.filter(|item| of(*item).is_some_and(|other| other > step && follows(other))) {
             self.ends[item].get_or_insert(End::Barred);
         }
         Ok(())

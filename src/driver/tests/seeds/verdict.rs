@@ -181,13 +181,14 @@ fn judge_progress(ending: &Ending, log: &RunLog) -> Option<String> {
     let count = |of: &[Outcome]| (0..log.ends.len()).filter(|item| of.contains(&log.outcome(*item))).count() as u64;
     let barred = log.ends.iter().filter(|end| **end == Some(End::Barred)).count() as u64;
     let progress = ending.progress;
-    use Outcome::{Failed, Rejected, Skipped, StillQueued, Succeeded, TimedOut, Unknown, Unmatched};
+    use Outcome::{Blocked, Failed, Rejected, Skipped, StillQueued, Succeeded, TimedOut, Unknown, Unmatched};
     let same = progress.settled == log.ends.iter().flatten().count() as u64
         && progress.succeeded == count(&[Succeeded])
         && progress.failed == count(&[Failed, Rejected, TimedOut])
         && progress.still_queued == count(&[StillQueued])
         && progress.unclear == count(&[Unknown, Unmatched])
         && progress.skipped == count(&[Skipped])
+        && progress.blocked == count(&[Blocked])
         && progress.barred == barred;
     (!same).then(|| format!("the engine's own counts are {progress:?}"))
 }
@@ -214,7 +215,8 @@ impl RunLog {
             Some(End::Settled(Settled::Unknown) | End::Unanswered) => Outcome::Unknown,
             Some(End::Settled(Settled::Unmatched)) => Outcome::Unmatched,
             Some(End::Rejected) => Outcome::Rejected,
-            Some(End::Before(_)) => Outcome::Skipped,
+            Some(End::Before(_) | End::Unmet | End::Expired) => Outcome::Skipped,
+            Some(End::Blocked) => Outcome::Blocked,
             Some(End::Barred) => Outcome::NotStarted,
             None if batch.is_some_and(|batch| batch.answer != Some(Answer::Returned)) => Outcome::Open,
             None => Outcome::NotStarted,

@@ -3,7 +3,10 @@
 //! A seed has few kinds of faults at once, so that calm runs, single faults and storms all come about.
 
 use super::kinds::Kind;
+use super::life::START;
+use super::release;
 use crate::engine::call::ItemBody;
+use crate::engine::fact::ItemId;
 use crate::engine::items::ItemShape;
 use crate::plan::{OnUnknown, PlanHeader, PlannedStep, PlannedTenant};
 use crate::tenant::{Action, ApiVersion, Auth, EventType, FillField, Limits, Polling, Rate, Statuses};
@@ -30,6 +33,8 @@ pub(super) struct World {
     pub(super) latency_max: u64,
     pub(super) settle_max: u64,
     pub(super) fails_percent: u32,
+    /// Items that a rule protects.
+    pub(super) protected: Vec<ItemId>,
     /// From when to when there is no network.
     pub(super) outage: Option<(u64, u64)>,
 }
@@ -130,10 +135,15 @@ impl World {
             (from, from + chance.u64(1_000..6 * 3_600_000))
         });
         let settle_max = *pick(chance, &[1, 2_000, 20_000, 200_000]);
+        let shapes = shapes(chance, &steps, &events, &items);
+        let mut header = header(chance, steps);
+        let targets = items.iter().map(|(.., target)| target + 1).max().unwrap_or(0);
+        header.release = release::release(chance, targets, items.len() as u32);
         Self {
             faults: faults(chance, names),
-            header: header(chance, steps),
-            shapes: shapes(&events, &items),
+            header,
+            shapes,
+            protected: release::protected(chance, items.len() as u32),
             events,
             items,
             names,
@@ -194,6 +204,7 @@ fn steps(chance: &mut Rng) -> Vec<PlannedStep> {
     let shared = chance.u32(0..5) == 0;
     let filled = chance.u32(0..6) == 0;
     let shown = chance.bool();
+    let mut flows = release::flows(chance, 3).into_iter();
     (0..chance.i64(1..4))
         .map(|step| {
             let id = if shared { 7 } else { step + 1 };
@@ -213,7 +224,7 @@ fn steps(chance: &mut Rng) -> Vec<PlannedStep> {
                 filter: None,
                 on_unknown,
                 inverse_id: None,
-                flow: crate::plan::PlannedFlow::default(),
+                flow: flows.next().unwrap_or_default(),
             }
         })
         .collect()
@@ -263,10 +274,14 @@ fn items(chance: &mut Rng, steps: &[PlannedStep], events: &[ItemBody]) -> Vec<(u
     items
 }
 
-fn shapes(events: &[ItemBody], items: &[(usize, u16, u32)]) -> Vec<ItemShape> {
+/// Events of steps that ask for it have an age: most are young enough for a while.
+fn shapes(chance: &mut Rng, steps: &[PlannedStep], events: &[ItemBody], items: &[(usize, u16, u32)]) -> Vec<ItemShape> {
     let shape = |(event, step, target): &(usize, u16, u32)| {
         let event = &events[*event];
-        ItemShape::new(*step, *target, event.event_type, &event.agent_id, &event.unique_id)
+        let aged = steps[usize::from(*step)].flow.max_event_age.is_some();
+        let expires = aged.then(|| START - 5_000 + chance.u64(0..400_000));
+        let shape = ItemShape::new(*step, *target, event.event_type, &event.agent_id, &event.unique_id);
+        ItemShape { expires, ..shape }
     };
     items.iter().map(shape).collect()
 }
