@@ -1,7 +1,7 @@
 //! Groups of arguments that several commands share.
 
 use super::values::{default_operator, default_state_dir, duration, operator, pair, percent, rate, reason, report};
-use crate::playbook::ReportFormat;
+use crate::playbook::{ReportFormat, WaveSize};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -106,6 +106,9 @@ pub struct Selection {
     /// For an events file: which column holds a field; may be given several times
     #[arg(long = "map", value_name = "FIELD=COLUMN", value_parser = pair)]
     pub map: Vec<(String, String)>,
+    /// For an events file: hosts that are released together, as cumulative sizes: `1,5%,100%` [default: all at once]
+    #[arg(long, value_name = "SIZE", value_delimiter = ',')]
+    pub waves: Vec<WaveSize>,
     /// Leave bad rows out and list them, rather than refusing the file
     #[arg(long)]
     pub partial_input: bool,

@@ -10,7 +10,7 @@ use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, 
 use crate::problem::{Place, Problem, listed, nearest};
 use crate::simulator::{Options, SimAction, Simulator};
 use crate::tenant::{self, ColumnSource, Columns, Tenant};
-use crate::yaml;
+use crate::yaml::{self, Spanned};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         filter: selection.filter.clone(),
         comment: selection.comment.clone(),
         reports: Vec::new(),
-        waves: Vec::new(),
+        waves: selection.waves.iter().map(|size| Spanned { value: *size, place: Place::default() }).collect(),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
     let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated };
@@ -157,6 +157,7 @@ fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
         (selection.filter.is_some(), "--where", "each of a playbook's steps has its own"),
         (selection.comment.is_some(), "--comment", "a playbook has its own, `comment`"),
         (!selection.map.is_empty(), "--map", "a playbook's events have `columns`"),
+        (!selection.waves.is_empty(), "--waves", "a playbook has its own, `waves`"),
     ] {
         if given {
             return Err(Failure::Usage(format!("{flag} is for events files; {key}")));

@@ -15,11 +15,15 @@ pub fn retry(earlier: &PlanHeader, rows: Vec<ItemRow>) -> Plan {
         let next = targets.len() as u32;
         let target = *targets.entry(row.target).or_insert(next);
         // Items of one event follow each other.
-        if plan.events.last().is_none_or(|event| event.place != row.event.place) {
+        if plan.events.last() != Some(&row.event) {
             plan.events.push(row.event);
         }
         plan.items.push(PlannedItem { event: plan.events.len() as u32 - 1, step: row.step, target });
     }
+    // Sizes are cumulative numbers of targets, of which there are fewer now.
+    let all = targets.len() as u32;
+    plan.header.release.waves.iter_mut().for_each(|end| *end = all.min(*end));
+    plan.header.release.waves.dedup();
     plan.header.rows = plan.events.len() as u32;
     plan.header.digest = digest::digest(&plan);
     plan

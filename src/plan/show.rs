@@ -3,6 +3,8 @@
 //! The same plan gives the same bytes. Everything that came from files is made inert: no control characters, no
 //! direction marks, no markup.
 
+mod release;
+
 use super::forecast::{Forecast, forecast};
 use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep};
 use crate::events::Event;
@@ -97,6 +99,7 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ),
         ("steps", json!(header.steps.iter().map(step_json).collect::<Vec<_>>())),
         ("limits", limits_json(header)),
+        ("release", release::json(plan)),
         ("sources", json!(header.sources)),
         ("reports", json!(header.reports)),
         (
@@ -143,9 +146,11 @@ fn milliseconds(time: std::time::Duration) -> u64 {
 }
 
 fn step_json(step: &PlannedStep) -> serde_json::Value {
-    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, flow: _ } = step;
+    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, flow } = step;
     json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
-        "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter})
+        "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter,
+        "after": flow.after, "once": flow.once, "allow_failure": flow.allow_failure,
+        "max_event_age": flow.max_event_age.map(show_duration)})
 }
 
 fn limits_json(header: &PlanHeader) -> serde_json::Value {
@@ -206,6 +211,10 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
 
 fn step_table(plan: &Plan) -> Vec<Vec<String>> {
     let mut rows = vec![["step", "action", "actionId", "undo", "items", "hosts", "where"].map(str::to_owned).to_vec()];
+    let has_turns = release::has_turns(plan);
+    if has_turns {
+        rows[0].insert(6, "turn".to_owned());
+    }
     for (number, step) in (0_u16..).zip(&plan.header.steps) {
         let items = || plan.items.iter().filter(|item| item.step == number);
         rows.push(vec![
@@ -217,11 +226,20 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
             hosts(items()).to_string(),
             step.filter.as_deref().map_or_else(|| "every event".to_owned(), inert),
         ]);
+        if let (true, Some(row)) = (has_turns, rows.last_mut()) {
+            row.insert(6, release::turn(plan, step));
+        }
     }
     rows
 }
 
 fn totals(plan: &Plan) -> Vec<String> {
+    let mut lines = calls_and_cautions(plan);
+    lines.extend(release::lines(plan));
+    lines
+}
+
+fn calls_and_cautions(plan: &Plan) -> Vec<String> {
     let forecast = forecast(plan);
     let limits = &plan.header.limits;
     let items = count(plan.items.len(), "item");

@@ -90,7 +90,8 @@ pub(super) struct Expanded {
 }
 
 /// Makes of what steps with `once: target` chose one item for each target: an event of the kind AGENT, made from the
-/// target's first event. Such a step without a filter takes the targets of which another step takes something.
+/// target's first event. Such a step without a filter takes the targets of which another step takes something, and is made
+/// from the first event that it takes.
 pub(super) fn once(
     steps: &[ReadyStep],
     selection: &mut Selection,
@@ -103,13 +104,14 @@ pub(super) fn once(
     let step = |chosen: &Chosen| &steps[usize::from(chosen.step)];
     let follows = |chosen: &Chosen| step(chosen).flow.once && step(chosen).filter.is_none();
     let target = |chosen: &Chosen| targets.of_event[chosen.event as usize];
-    let leads: HashSet<u32> = selection.chosen.iter().filter(|chosen| !follows(chosen)).map(target).collect();
+    let leads: HashSet<u32> =
+        selection.chosen.iter().filter(|chosen| !follows(chosen)).map(|chosen| chosen.event).collect();
     let all_follow = steps.iter().all(|step| step.flow.once && step.filter.is_none());
     // The event that stands for a target in a step, and the agent that it is about.
     let mut stands: HashMap<(u32, u16), u32> = HashMap::new();
     let mut two_agents: HashSet<u32> = HashSet::new();
     for chosen in selection.chosen.iter().filter(|chosen| step(chosen).flow.once) {
-        if follows(chosen) && !all_follow && !leads.contains(&target(chosen)) {
+        if follows(chosen) && !all_follow && !leads.contains(&chosen.event) {
             continue;
         }
         let first = *stands.entry((target(chosen), chosen.step)).or_insert(chosen.event);

@@ -11,6 +11,8 @@ use crate::yaml::Spanned;
 use proptest::prelude::*;
 use std::time::Duration;
 
+mod order;
+
 /// The playbook's text; [`at`] finds the places of its parts.
 const TEXT: &str = r#"version: 1
 name: contain
