@@ -5,6 +5,7 @@
 //! Nothing is rendered whose counts do not add up, and no foreign text is live where it lands (see [`inert`]).
 
 mod ending;
+mod explain;
 pub mod fold;
 pub mod totals;
 pub mod words;

@@ -118,6 +118,7 @@ fn a_run_that_another_machine_wrote_is_refused_until_it_is_taken_over_with_a_rea
         comment: None,
         map: Vec::new(),
         partial_input: false,
+        waves: Vec::new(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let _entered = runtime.enter();

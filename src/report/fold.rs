@@ -127,6 +127,7 @@ impl State {
             What::Started => self.at_work = true,
             What::Resumed { .. } => {
                 self.totals.stopped = None;
+                self.totals.asks = false;
                 self.cut_short |= std::mem::replace(&mut self.at_work, true);
             }
             What::DoneBefore { items, run, became } => self.left_out(&items, Life::DoneBefore(became), Some(&run))?,
@@ -140,7 +141,15 @@ impl State {
             }
             What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
             What::Adopted { .. } | What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
-            What::Approved { .. } | What::Awaiting { .. } | What::Promoted { .. } => {}
+            What::Approved { by, given, expires, .. } => {
+                self.totals.approvals.push(format!("{by}, given {given}, until {expires}"));
+            }
+            What::Awaiting { .. } => self.totals.asks = true,
+            What::Promoted { wave, by, reason } => {
+                self.totals.promoted += 1;
+                self.totals.asks = false;
+                self.totals.promotions.extend(promotion(wave, by, reason));
+            }
             What::Resolved { items, finding, note, by, remediation, status } => {
                 let note = note_of(&note, by.as_deref(), remediation.as_deref(), status.as_deref());
                 self.resolved(&items, Resolution { finding, note })?;
@@ -399,6 +408,17 @@ impl State {
             _ => stopped,
         }
     }
+}
+
+/// Who let a wave begin, when a person did.
+fn promotion(wave: u16, by: Option<String>, reason: Option<String>) -> Option<String> {
+    let who = match (&by, &reason) {
+        (None, None) => return None,
+        (Some(by), _) => format!(" by {by}"),
+        (None, Some(_)) => String::new(),
+    };
+    let why = reason.map(|reason| format!(", although its conditions did not hold: {reason}")).unwrap_or_default();
+    Some(format!("wave {wave}{who}{why}"))
 }
 
 /// What a step waited for in vain, in one sentence.

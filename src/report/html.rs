@@ -3,11 +3,12 @@
 //! It is an embedded template like a user's own, with the same escaping. Colours only repeat what the words say.
 
 use super::pick::{self, Limits, Picked};
-use super::text::{Verdict, by_reason};
+use super::text::{Verdict, by_reason, released};
 use super::view::{RowView, RunView, SummaryView};
 use super::words::{self, Tone};
 use super::{ReportError, Source, inert, template};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::io::Write;
 use tera::Context;
 
@@ -48,7 +49,11 @@ fn context(source: &Source<'_>, picked: &Picked<'_>) -> Result<Context, ReportEr
     context.insert("tone", tone(verdict.tone));
     context.insert("run", &RunView::of(source));
     context.insert("took", &took);
-    context.insert("summary", &SummaryView::of(summary));
+    context.insert("summary", &SummaryView::of(source, summary)?);
+    let line = |(name, value): (&'static str, String)| {
+        HashMap::from([("name", name.to_owned()), ("value", inert::terminal(&value).into_owned())])
+    };
+    context.insert("released", &released(source, picked).into_iter().map(line).collect::<Vec<_>>());
     context.insert("rows_with_item", &summary.rows_with_item);
     context.insert("by_reason", &by_reason(summary.rows_without_item));
     context.insert("counts", &counts(picked));

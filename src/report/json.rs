@@ -16,7 +16,7 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn Write) -> Result<(), Repo
     out.write_all(b",\n\"run\":")?;
     value(out, &RunView::of(source))?;
     out.write_all(b",\n\"summary\":")?;
-    value(out, &SummaryView::of(&summary))?;
+    value(out, &SummaryView::of(source, &summary)?)?;
     out.write_all(b",\n\"items\":[")?;
     let mut before: &[u8] = b"\n";
     source.each_item(|row, ending| {

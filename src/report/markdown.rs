@@ -4,7 +4,7 @@
 //! mention, link or HTML is live.
 
 use super::pick::{self, Limits, Picked};
-use super::text::{Verdict, by_reason};
+use super::text::{Verdict, by_reason, released};
 use super::view::{ItemView, RowView, RunView};
 use super::words::{self, Tone};
 use super::{ReportError, Source, inert};
@@ -28,7 +28,7 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn Write) -> Result<(), Repo
         Tone::Neutral => "⏳",
     };
     writeln!(out, "## {sign} {}: {}\n", cell(&source.run.id), verdict.words)?;
-    run(source, out)?;
+    run(source, &picked, out)?;
     counts(&picked, out)?;
     if !picked.needs_person.is_empty() {
         writeln!(out, "### Needs a person\n")?;
@@ -43,7 +43,7 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn Write) -> Result<(), Repo
     rows_without_item(source, out)
 }
 
-fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+fn run(source: &Source<'_>, picked: &Picked<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
     let (view, totals) = (RunView::of(source), &source.folded.totals);
     let simulated = if view.simulated { ", **simulated**: no real tenant was touched" } else { "" };
     writeln!(out, "- tenant {} at {}{simulated}", cell(view.tenant), cell(view.base_url))?;
@@ -56,6 +56,9 @@ fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
         _ => "nothing happened yet".to_owned(),
     };
     writeln!(out, "- took {took}, from {} to {}", view.started, view.ended.as_deref().unwrap_or("no end recorded"))?;
+    for (name, value) in released(source, picked) {
+        writeln!(out, "- {name}: {}", long_cell(&value))?;
+    }
     let (acts, polls) = (count(totals.posts, "act"), totals.polls());
     writeln!(out, "- {acts}, {polls}, {} refused for a limit; exit code {}\n", totals.throttled, view.exit_code)?;
     Ok(())

@@ -1,7 +1,8 @@
 //! What a report for people shows of many items: those that need a person first, then others, each up to a limit.
 
+use super::explain::{Explained, explained};
 use super::view::ItemView;
-use super::{Ending, ReportError, Source, Summary, words};
+use super::{Ending, ReportError, Skipped, Source, Summary, words};
 use crate::engine::Outcome;
 use crate::plan::{ItemRow, RowWithoutItem};
 use crate::playbook::ReportFormat;
@@ -27,6 +28,8 @@ pub(super) struct Picked<'a> {
     pub(super) again: BTreeSet<&'static str>,
     /// Items that were skipped although nobody knows that they were done.
     pub(super) skipped_in_doubt: u64,
+    /// What explains the failures.
+    pub(super) explained: Option<Explained>,
 }
 
 impl<'a> Picked<'a> {
@@ -40,7 +43,7 @@ impl<'a> Picked<'a> {
             let Some(ending) = source.folded.endings.get(row.item as usize) else { return Ok(()) };
             if ending.outcome == Outcome::Skipped {
                 *skipped.entry(ending.reason.as_deref().unwrap_or_default()).or_default() += 1;
-                skipped_in_doubt += u64::from(!ending.is_done());
+                skipped_in_doubt += u64::from(ending.skipped == Some(Skipped::MayBeDone));
             }
             if ending.surely_not_done() == Some(true) {
                 again.insert(words::outcome(ending.outcome));
@@ -54,7 +57,8 @@ impl<'a> Picked<'a> {
             Ok(())
         })?;
         let needs_person = urgent.into_iter().flatten().take(limits.needs_person_max).collect();
-        Ok(Self { summary, needs_person, others, skipped, again, skipped_in_doubt })
+        let explained = explained(source)?;
+        Ok(Self { summary, needs_person, others, skipped, again, skipped_in_doubt, explained })
     }
 
     /// How many items that need a person are not shown.

@@ -134,7 +134,7 @@ fn read(path: &Path) -> io::Result<String> {
 fn context(source: &Source<'_>) -> Result<Context, ReportError> {
     let picked = Picked::of(source, LIMITS)?;
     let left_out = picked.others_left_out();
-    let summary = SummaryView::of(&picked.summary);
+    let summary = SummaryView::of(source, &picked.summary)?;
     let mut picked: Vec<_> = picked.needs_person.into_iter().chain(picked.others).collect();
     picked.sort_by_key(|(row, _)| row.item);
     let mut items = Vec::with_capacity(picked.len());

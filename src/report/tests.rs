@@ -2,6 +2,7 @@
 
 mod fixture;
 mod agree;
+mod explain;
 mod files;
 
 pub(super) use fixture::{Fixture, header};

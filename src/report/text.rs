@@ -3,12 +3,14 @@
 //! No escape code is written unless colour is asked for, colour never carries what the words do not say, and all foreign
 //! text is made inert.
 
+use super::explain::Explained;
 use super::pick::{self, Limits, Picked};
 use super::totals::{RowsWithoutItem, Totals};
 use super::view::{ItemView, RowView, RunView};
 use super::words::{self, Tone};
 use super::{ReportError, Source, inert};
 use crate::engine::Outcome;
+use crate::engine::fact::StopReason;
 use crate::noun::count;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
@@ -40,7 +42,7 @@ pub fn text(source: &Source<'_>, colour: Colour, out: &mut dyn Write) -> Result<
     let id = inert::terminal(&source.run.id);
     let simulated = if source.run.simulated { "simulated, " } else { "" };
     writeln!(out, "{id}: {} ({simulated}exit code {})", paint.tone(verdict.tone, &verdict.words), source.exit_code)?;
-    run(source, out)?;
+    run(source, &picked, out)?;
     counts(&picked, paint, out)?;
     needs_person(source, &picked, paint, out)?;
     skipped(&picked, out)?;
@@ -63,6 +65,10 @@ enum Next {
     /// A person looks.
     Look,
     Resume,
+    /// A person lets the next wave begin; whether its conditions hold.
+    Promote(bool),
+    /// An operator lets it go on beyond its failure budget.
+    Continue,
     /// What is not settled may settle yet.
     Poll,
     /// Items with these outcomes may go again.
@@ -84,7 +90,11 @@ impl Verdict {
         let not_sent = words::outcome(Outcome::NotStarted);
         let next = match () {
             () if unclear > 0 => Some(Next::Look),
-            () if !totals.complete => Some(Next::Resume),
+            () if !totals.complete => Some(match totals.stopped {
+                Some(StopReason::Gate) => Next::Promote(totals.asks),
+                Some(StopReason::Budget) => Next::Continue,
+                _ => Next::Resume,
+            }),
             () if n(Outcome::StillQueued) + n(Outcome::TimedOut) > 0 => Some(Next::Poll),
             () if picked.again.iter().any(|of| *of != not_sent) => Some(Next::Retry(picked.again.clone())),
             () => (picked.skipped_in_doubt > 0).then_some(Next::LookElsewhere),
@@ -119,6 +129,9 @@ impl Verdict {
         Some(match self.next.as_ref()? {
             Next::Look => format!("quell show --needs-me {run}"),
             Next::Resume => format!("quell resume {run}"),
+            Next::Promote(true) => format!("quell promote {run}"),
+            Next::Promote(false) => format!("quell promote {run} --reason TEXT"),
+            Next::Continue => format!("quell resume {run} --continue --reason TEXT"),
             Next::Poll => format!("quell poll {run}"),
             Next::Retry(outcomes) => {
                 let outcomes: Vec<&str> = outcomes.iter().copied().collect();
@@ -151,7 +164,7 @@ fn all_well(succeeded: u64, skipped: u64) -> String {
     }
 }
 
-fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+fn run(source: &Source<'_>, picked: &Picked<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
     let view = RunView::of(source);
     let totals = &source.folded.totals;
     let simulated = if view.simulated { "; simulated, no real tenant was touched" } else { "" };
@@ -180,7 +193,26 @@ fn run(source: &Source<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
             writeln!(out, "  {name:9} {}", inert::terminal(&value))?;
         }
     }
+    for (name, value) in released(source, picked) {
+        writeln!(out, "  {name:9} {}", inert::terminal(&value))?;
+    }
     Ok(())
+}
+
+/// What there is to say of waves, approvals and failures, each with its name.
+pub(super) fn released(source: &Source<'_>, picked: &Picked<'_>) -> Vec<(&'static str, String)> {
+    let totals = &source.folded.totals;
+    let all = source.header.release.waves.len();
+    let asks = if totals.asks { ", the next one waits for a person" } else { "" };
+    let waves = (all > 1 && totals.first.is_some())
+        .then(|| format!("{} of {all} began{asks}", usize::from(totals.promoted) + 1));
+    let lines = [
+        ("waves", waves.unwrap_or_default()),
+        ("opened", totals.promotions.join("; ")),
+        ("approved", totals.approvals.join("; ")),
+        ("failures", picked.explained.as_ref().map(Explained::words).unwrap_or_default()),
+    ];
+    lines.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
 fn counts(picked: &Picked<'_>, paint: Paint, out: &mut dyn Write) -> Result<(), ReportError> {

@@ -33,6 +33,14 @@ pub struct Totals {
     pub complete: bool,
     /// Whether the last process ended its work: neither still running nor killed.
     pub ended: bool,
+    /// Waves that began after the first.
+    pub promoted: u16,
+    /// Whether a person is asked to let the next one begin.
+    pub asks: bool,
+    /// Who let a wave begin, and why although its conditions did not hold: one sentence each.
+    pub promotions: Vec<String>,
+    /// Who approved the plan: one sentence each.
+    pub approvals: Vec<String>,
 }
 
 impl Totals {

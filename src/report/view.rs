@@ -2,6 +2,7 @@
 //!
 //! These names are public: fields are only ever added.
 
+use super::explain::{Explained, explained};
 use super::{Ending, ReportError, Source, Summary, words};
 use crate::engine::Outcome;
 use crate::engine::fact::{PairedBy, StopReason};
@@ -68,6 +69,19 @@ pub(super) struct SummaryView {
     pub(super) rows_without_item: u64,
     pub(super) outcomes: super::Outcomes,
     pub(super) calls: CallsView,
+    /// Null when there is one wave alone.
+    pub(super) waves: Option<WavesView>,
+    /// What explains the failures, when one attribute's value does.
+    pub(super) explained: Option<Explained>,
+    pub(super) approvals: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WavesView {
+    pub(super) begun: u16,
+    pub(super) all: usize,
+    pub(super) asks: bool,
+    pub(super) opened: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -79,9 +93,14 @@ pub(super) struct CallsView {
 }
 
 impl SummaryView {
-    pub(super) fn of(summary: &Summary) -> Self {
+    pub(super) fn of(source: &Source<'_>, summary: &Summary) -> Result<Self, ReportError> {
         let totals = &summary.totals;
-        Self {
+        let all = source.header.release.waves.len();
+        let (begun, asks, opened) = (totals.promoted + 1, totals.asks, totals.promotions.clone());
+        Ok(Self {
+            waves: (all > 1).then_some(WavesView { begun, all, asks, opened }),
+            explained: explained(source)?,
+            approvals: totals.approvals.clone(),
             rows: summary.rows,
             items: summary.items,
             rows_without_item: summary.rows_without_item.all(),
@@ -92,7 +111,7 @@ impl SummaryView {
                 gets_at_least: totals.gets_at_least,
                 throttled: totals.throttled,
             },
-        }
+        })
     }
 }
 
