@@ -1,0 +1,219 @@
+//! Runs that are released bit by bit and stopped from outside: waves, gates, the failure budget, stop files, `quell stop`
+//! and `quell promote`. Each by the real binary, held against the tenant's ledger.
+
+#[path = "support/bench.rs"]
+#[expect(dead_code, reason = "other tests script the tenant")]
+mod bench;
+
+use bench::{Bench, Done};
+use quell::simulator::{Delay, Options, Simulator};
+use serde_json::Value;
+use std::fs;
+use std::time::Duration;
+
+fn options() -> Options {
+    Options { settle: Delay::None, ..Options::default() }
+}
+
+/// A tenant, `events.csv` with so many hosts, and a playbook that quarantines and says this of its release.
+fn bench(options: Options, hosts: usize, release: &str) -> (Bench, Simulator) {
+    let (bench, simulator) = Bench::serving(options);
+    bench.events(hosts);
+    let playbook = format!(
+        "version: 1\nname: sweep\nevents: [{{file: events.csv}}]\n\
+         steps: [{{name: quarantine, action: quarantine-file}}]\n{release}\n"
+    );
+    fs::write(bench.path("sweep.yaml"), playbook).expect("a playbook");
+    (bench, simulator)
+}
+
+const RUN: [&str; 6] = ["run", "sweep.yaml", "--tenant", "tenant.yaml", "--yes", "--quiet"];
+
+fn run(bench: &Bench) -> Done {
+    bench.done(bench.quell(&[&RUN[..], &["--operator", "alice", "--report", "json=r.json"]].concat()))
+}
+
+fn quell(bench: &Bench, command: &str) -> Done {
+    bench.done(bench.quell(&command.split(' ').collect::<Vec<_>>()))
+}
+
+fn count(report: &Value, outcome: &str) -> u64 {
+    report["summary"]["outcomes"][outcome].as_u64().expect("a count")
+}
+
+fn report(bench: &Bench) -> Value {
+    serde_json::from_str(&quell(bench, "report --format json").stdout).expect("JSON")
+}
+
+fn carried_out(bench: &Bench) -> usize {
+    bench.ledger()["entries"].as_array().expect("entries").len()
+}
+
+#[test]
+fn a_wave_that_fails_keeps_the_next_one_back_until_a_person_says_why_it_may_begin() {
+    let failing = Options { fail_percent: 100.0, ..options() };
+    let (bench, _simulator) = bench(failing, 10, "waves: [1, 100%]\nfailure_budget: {percent: 100}");
+    let done = run(&bench);
+    assert_eq!(done.code, Some(6), "{}{}", done.stdout, done.stderr);
+    assert_eq!(carried_out(&bench), 1);
+    let told = report(&bench);
+    assert_eq!((count(&told, "failed"), count(&told, "not_started")), (1, 9));
+    assert_eq!(told["summary"]["waves"]["begun"], 1);
+    assert_eq!(told["run"]["stopped"], "gate");
+    let next = done.stdout.lines().find(|line| line.starts_with("next: ")).expect("what goes on");
+    assert!(next.starts_with("next: quell promote ") && next.ends_with(" --reason TEXT"), "{next}");
+
+    let held = quell(&bench, "promote");
+    assert_eq!(held.code, Some(3), "{}", held.stderr);
+    assert!(held.stderr.contains("wave 2 of 2") && held.stderr.contains("1 of 1 released items"), "{}", held.stderr);
+    assert_eq!(carried_out(&bench), 1);
+    let done = bench.done(bench.quell(&["promote", "--reason", "the first host was off", "--operator", "bob"]));
+    assert_eq!(done.code, Some(4), "{}{}", done.stdout, done.stderr);
+    assert_eq!(carried_out(&bench), 10);
+    let told = report(&bench);
+    bench.check_truth(&told);
+    let opened = told["summary"]["waves"]["opened"][0].as_str().expect("who opened it");
+    assert_eq!(opened, "wave 2 by bob, although its conditions did not hold: the first host was off");
+    assert_eq!(quell(&bench, "promote").code, Some(2), "nothing waits any more");
+}
+
+#[test]
+fn a_strict_budget_stops_at_the_failure_that_the_plan_names() {
+    let failing = Options { fail_percent: 100.0, ..options() };
+    let budget = "failure_budget: {percent: 10, min_settled: 0, strict: true}";
+    let (bench, _simulator) = bench(failing, 50, budget);
+    let plan = quell(&bench, "plan sweep.yaml --tenant tenant.yaml");
+    assert!(plan.stdout.contains("failure budget: 10% of the items, 5 failures tolerated"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("worst case before a stop: 6 items\n"), "{}", plan.stdout);
+    let done = run(&bench);
+    assert_eq!(done.code, Some(6), "{}{}", done.stdout, done.stderr);
+    assert_eq!(carried_out(&bench), 6);
+    assert!(done.stdout.contains("--continue --reason TEXT"), "{}", done.stdout);
+    assert_eq!(quell(&bench, "resume").code, Some(6));
+    assert_eq!(carried_out(&bench), 6, "resuming alone sends nothing");
+    let done = bench.done(bench.quell(&["resume", "--continue", "--reason", "known"]));
+    assert_eq!(done.code, Some(6), "{}", done.stdout);
+    assert_eq!(carried_out(&bench), 12, "as many once more");
+}
+
+#[test]
+fn a_stop_file_forbids_the_first_act_and_every_later_one() {
+    let (bench, _simulator) = bench(options(), 10, "stop_file: halt");
+    for sign in ["halt", "state/STOP"] {
+        let path = bench.path(sign);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, "").expect("a sign");
+        let done = run(&bench);
+        assert_eq!(done.code, Some(3), "{sign}: {}", done.stderr);
+        assert!(done.stderr.contains("the stop file") && done.stderr.contains("nothing was sent"), "{}", done.stderr);
+        fs::remove_file(&path).expect("it is there");
+    }
+    assert_eq!(carried_out(&bench), 0);
+    assert_eq!(run(&bench).code, Some(0));
+    assert_eq!(carried_out(&bench), 10);
+}
+
+#[test]
+fn a_run_that_goes_on_hears_stop_and_promote_from_another_terminal() {
+    let release = "waves: [2, 100%]\npromote: {confirm_within: 10m}";
+    let (bench, simulator) = bench(options(), 10, release);
+    let args = [&RUN[..], &["--operator", "alice"]].concat();
+    let mut going = bench.start(bench.quell(&args));
+    let asks = |bench: &Bench| quell(bench, "show").stdout.contains("the next one waits for a person");
+    assert!(going.wait_until(|| simulator.counters().gets >= 2 && asks(&bench)), "it waits for a person");
+    assert_eq!(carried_out(&bench), 2);
+    let done = bench.done(bench.quell(&["promote", "--operator", "bob"]));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let done = going.wait();
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("opened    wave 2 by bob"), "{}", done.stdout);
+    assert_eq!(carried_out(&bench), 10);
+
+    // A new run over other hosts that is stopped while it waits: it says so, and can be taken up.
+    let events = fs::read_to_string(bench.path("events.csv")).expect("events").replace("RTF_", "RTX_");
+    fs::write(bench.path("events.csv"), events).expect("events");
+    let mut going = bench.start(bench.quell(&args));
+    assert!(going.wait_until(|| simulator.counters().posts >= 3 && asks(&bench)), "it waits for a person");
+    let done = quell(&bench, "stop");
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let done = going.wait();
+    assert_eq!(done.code, Some(6), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("`quell stop` was given"), "{}", done.stdout);
+    assert_eq!(carried_out(&bench), 12);
+    assert_eq!(quell(&bench, "stop").code, Some(2), "nothing goes on");
+    let done = quell(&bench, "promote");
+    assert_eq!((done.code, carried_out(&bench)), (Some(0), 20), "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn waves_of_an_events_file_come_from_the_command_line() {
+    let (bench, simulator) = bench(options(), 20, "");
+    let args = "run events.csv --action quarantine-file --tenant tenant.yaml --yes --quiet --waves 1,50%,100%";
+    let done = quell(&bench, args);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("waves     3 of 3 began"), "{}", done.stdout);
+    assert_eq!((carried_out(&bench), simulator.counters().posts), (20, 3));
+    for (args, told) in [
+        (
+            "plan events.csv --action quarantine-file --tenant tenant.yaml --waves 1,50%",
+            "leaves 10 of 20 targets unreleased",
+        ),
+        ("plan events.csv --action quarantine-file --tenant tenant.yaml --waves 0", "a wave has at least one target"),
+        ("plan sweep.yaml --tenant tenant.yaml --waves 1,100%", "--waves is for events files"),
+    ] {
+        let done = quell(&bench, args);
+        assert_eq!(done.code, Some(2), "{args}");
+        assert!(done.stderr.contains(told), "{args}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_step_waits_for_the_one_it_names_and_goes_once_for_its_host() {
+    let (bench, _simulator) = Bench::serving(Options { forbidden_agents: ["host-2".to_owned()].into(), ..options() });
+    let playbook = "version: 1\nname: contain\nevents: [{file: e.csv}]\nlimits: {batch_size: 1}\nsteps:\n  \
+         - {name: quarantine, action: quarantine-file, allow_failure: true}\n  \
+         - {name: isolate, action: isolate-host, once: target, after: quarantine failed}\n  \
+         - {name: again, action: delete-file, after: quarantine}\n";
+    fs::write(bench.path("contain.yaml"), playbook).expect("a playbook");
+    fs::write(
+        bench.path("e.csv"),
+        "agent_id,event_id,event_type,pid,unique_id\nhost-1,RTF_1,FILE,0,11\nhost-1,RTF_2,FILE,0,12\nhost-2,RTF_3,FILE,0,13\n",
+    )
+    .expect("events");
+    let done = quell(&bench, "run contain.yaml --tenant tenant.yaml --yes --quiet --report json=r.json");
+    let told = bench.report("r.json");
+    bench.check_truth(&told);
+    let items: Vec<String> = told["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| {
+            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+            format!("{} {} {}: {}", text("agent_id"), text("step"), text("outcome"), text("reason"))
+        })
+        .collect();
+    insta::assert_snapshot!(items.join("\n"));
+    assert_eq!(done.code, Some(4), "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn an_event_that_is_too_old_is_skipped_and_one_without_a_time_is_refused() {
+    let (bench, _simulator) = Bench::serving(options());
+    let playbook = "version: 1\nname: young\nevents: [{file: e.csv}]\nsteps:\n  \
+         - {name: quarantine, action: quarantine-file, max_event_age: 1h}\n";
+    fs::write(bench.path("young.yaml"), playbook).expect("a playbook");
+    let now = jiff::Timestamp::now();
+    let events = |times: [String; 2]| {
+        let rows = times.iter().zip(1..).map(|(time, n)| format!("host-{n},RTF_{n},FILE,0,1{n},{time}\n"));
+        format!("agent_id,event_id,event_type,pid,unique_id,Event Time\n{}", rows.collect::<String>())
+    };
+    let old = now - Duration::from_secs(2 * 3600);
+    fs::write(bench.path("e.csv"), events([now.to_string(), old.to_string()])).expect("events");
+    let done = quell(&bench, "run young.yaml --tenant tenant.yaml --yes --quiet");
+    assert_eq!((done.code, carried_out(&bench)), (Some(0), 1), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("older than its step allows"), "{}", done.stdout);
+    fs::write(bench.path("e.csv"), events([now.to_string(), "2026-06-12 03:40".to_owned()])).expect("events");
+    let done = quell(&bench, "run young.yaml --tenant tenant.yaml --yes --quiet");
+    assert_eq!((done.code, carried_out(&bench)), (Some(2), 1), "{}", done.stderr);
+    assert!(done.stderr.contains("is no time with a zone"), "{}", done.stderr);
+}
