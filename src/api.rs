@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod detail;
+mod go;
 pub mod http;
 pub mod in_process;
 mod json;
@@ -19,6 +20,7 @@ pub mod transport;
 
 pub use self::http::{Http, HttpError};
 pub use crate::engine::sent_or_not::safe_id;
+pub use go::Go;
 pub use in_process::InProcess;
 pub use limits::limit_headers;
 pub use request::BaseUrlError;

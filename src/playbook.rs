@@ -10,12 +10,14 @@ mod flow;
 mod file;
 mod check;
 mod released;
+mod schedule;
 mod tighten;
 
 pub use caution::{Caution, DEDUPE_WINDOW, OnUnknown, Overlap, Window};
 pub use control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tolerated, WaveSize};
 pub use file::schema;
 pub use flow::{After, Flow, When};
+pub use schedule::{Schedule, Span};
 
 use crate::problem::Problem;
 use crate::tenant::Columns;

@@ -114,6 +114,36 @@ fn a_stop_file_forbids_the_first_act_and_every_later_one() {
 }
 
 #[test]
+fn nothing_is_sent_outside_of_windows_in_blackouts_or_without_a_yes() {
+    let (bench, _simulator) = bench(options(), 5, "");
+    let playbook = fs::read_to_string(bench.path("sweep.yaml")).expect("a playbook");
+    let tenant = fs::read_to_string(bench.path("tenant.yaml")).expect("a tenant");
+    let base = tenant
+        .lines()
+        .find_map(|line| line.strip_prefix("base_url: "))
+        .expect("its address")
+        .trim_matches('"')
+        .to_owned();
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let (yesterday, tomorrow) = (now.yesterday().expect("a day"), now.tomorrow().expect("a day"));
+    for (release, told) in [
+        ("windows: [2020-01-01 to 2020-01-02 UTC]".to_owned(), "it is not in its windows now"),
+        (format!("blackouts: [{yesterday} to {tomorrow} UTC]"), "it may act again from"),
+        (format!("go_url: {base}/nowhere"), "answered 404; only 200 is a yes"),
+        ("go_url: http://127.0.0.1:1/".to_owned(), "did not answer"),
+    ] {
+        fs::write(bench.path("sweep.yaml"), format!("{playbook}{release}\n")).expect("a playbook");
+        let done = run(&bench);
+        assert_eq!(done.code, Some(3), "{release}: {}", done.stderr);
+        assert!(done.stderr.contains(told) && done.stderr.contains("nothing was sent"), "{release}: {}", done.stderr);
+    }
+    assert_eq!(carried_out(&bench), 0);
+    let release = format!("windows: [{yesterday} to {tomorrow} UTC]\ngo_url: {base}/_simulator/ledger");
+    fs::write(bench.path("sweep.yaml"), format!("{playbook}{release}\n")).expect("a playbook");
+    assert_eq!((run(&bench).code, carried_out(&bench)), (Some(0), 5));
+}
+
+#[test]
 fn a_run_that_goes_on_hears_stop_and_promote_from_another_terminal() {
     let release = "waves: [2, 100%]\npromote: {confirm_within: 10m}";
     let (bench, simulator) = bench(options(), 10, release);

@@ -1,14 +1,20 @@
-//! Who looks whether a run may act: requests of other processes, the state folder's `STOP`, the playbook's stop file.
+//! Who looks whether a run may act: requests of other processes, the state folder's `STOP`, and what the playbook names:
+//! its stop file, its address that has to say yes, its windows.
 //!
-//! It looks before every act, and every second while a run waits. What it cannot look at counts as a stop: a sign that
-//! cannot be read may be one.
+//! It looks before every act, and every second while a run waits; the address is asked before acts alone. What it cannot
+//! look at counts as a stop: a sign that cannot be read may be one.
 
+use super::run::wall_clock;
 use super::tell;
+use crate::api::Go;
 use crate::driver::{Order, Overseer};
 use crate::engine::fact::StopReason;
 use crate::error::Failure;
-use crate::journal::{Requests, StoreError};
+use crate::inert;
+use crate::journal::{Requests, StoreError, stop_of_all};
 use crate::plan::PlanHeader;
+use crate::playbook::Schedule;
+use crate::report::words;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,10 +24,35 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// See the module.
 pub(super) struct Watch {
     requests: Requests,
-    stop_file: Option<PathBuf>,
+    signs: Signs,
+    go: Option<Go>,
     /// A stop is said once.
     stopped: bool,
     looked: Option<Instant>,
+}
+
+/// What forbids acts while it is there.
+struct Signs {
+    stop_files: Vec<PathBuf>,
+    schedule: Schedule,
+}
+
+impl Signs {
+    fn of(state: &Path, header: &PlanHeader) -> Self {
+        let stop_file = header.release.stop_file.as_ref().map(PathBuf::from);
+        let stop_files = std::iter::once(stop_of_all(state)).chain(stop_file).collect();
+        Self { stop_files, schedule: header.release.schedule.clone() }
+    }
+
+    /// What forbids acts now, in words.
+    fn forbid(&self) -> Option<(StopReason, String)> {
+        let there = self.stop_files.iter().find(|path| is_there(path));
+        let there = there.map(|path| {
+            (StopReason::StopFile, format!("the stop file {} is there", inert::terminal(&path.display().to_string())))
+        });
+        let closed = || self.schedule.forbids(wall_clock().0).map(|why| (StopReason::Window, why));
+        there.or_else(closed)
+    }
 }
 
 impl Watch {
@@ -29,31 +60,37 @@ impl Watch {
     pub(super) fn of_run(state: &Path, header: &PlanHeader, run: &str) -> Result<Self, Failure> {
         let requests = Requests::of_run(state, &header.tenant.name, run);
         requests.clear()?;
-        let stop_file = header.release.stop_file.as_ref().map(PathBuf::from);
-        Ok(Self { requests, stop_file, stopped: false, looked: None })
+        Ok(Self { requests, signs: Signs::of(state, header), go: go_of(header)?, stopped: false, looked: None })
     }
 
     fn look(&mut self) -> Result<Vec<Order>, StoreError> {
         let mut orders: Vec<Order> = self.requests.take_promotion()?.map(Order::Promote).into_iter().collect();
-        let mut stop = |why| orders.push(Order::Stop(why));
         if self.requests.take_stop()? {
-            stop(StopReason::Operator);
-        } else if self.requests.all_stop() || self.stop_file.as_deref().is_some_and(is_there) {
-            stop(StopReason::StopFile);
+            orders.extend(self.stop(StopReason::Operator, "`quell stop` was given"));
+        } else if let Some((why, words)) = self.signs.forbid() {
+            orders.extend(self.stop(why, &words));
         }
         Ok(orders)
     }
 
+    /// An order to stop, the first time; why is said even when it is quiet.
+    fn stop(&mut self, why: StopReason, words: &str) -> Option<Order> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return None;
+        }
+        tell(&format!("stopping: {words}; no further acts, open items are polled for a while"));
+        Some(Order::Stop(why))
+    }
+
     fn orders(&mut self) -> Vec<Order> {
         self.looked = Some(Instant::now());
-        let orders = self.look().unwrap_or_else(|e| {
-            if !self.stopped {
-                tell(&format!("it cannot be told whether this run is to stop, so it does: {e}"));
+        match self.look() {
+            Ok(orders) => orders,
+            Err(e) => {
+                let words = format!("it cannot be told whether it is to stop: {e}");
+                self.stop(StopReason::StopFile, &words).into_iter().collect()
             }
-            vec![Order::Stop(StopReason::StopFile)]
-        });
-        let is_new = |order: &Order| !matches!(order, Order::Stop(_)) || !std::mem::replace(&mut self.stopped, true);
-        orders.into_iter().filter(is_new).collect()
+        }
     }
 }
 
@@ -63,7 +100,13 @@ impl Overseer for Watch {
     }
 
     async fn before_act(&mut self) -> Vec<Order> {
-        self.orders()
+        let mut orders = self.orders();
+        if let (Some(go), false) = (self.go.clone(), self.stopped)
+            && let Err(why) = go.ask().await
+        {
+            orders.extend(self.stop(StopReason::GoUrl, &inert::terminal(&why)));
+        }
+        orders
     }
 
     fn look_every(&self) -> Option<Duration> {
@@ -72,16 +115,29 @@ impl Overseer for Watch {
 }
 
 /// Refuses to begin or to take up what would stop at once.
-pub(super) fn refuse_if_stopped(state: &Path, header: &PlanHeader) -> Result<(), Failure> {
-    let stop_file = header.release.stop_file.as_ref().map(PathBuf::from);
-    let signs = std::iter::once(crate::journal::stop_of_all(state)).chain(stop_file);
-    match signs.into_iter().find(|path| is_there(path)) {
-        Some(path) => Err(Failure::Held(format!(
-            "the stop file {} is there; nothing was sent\nhelp: remove it when acting may go on",
-            crate::inert::terminal(&path.display().to_string())
-        ))),
-        None => Ok(()),
+pub(super) async fn refuse_if_forbidden(state: &Path, header: &PlanHeader) -> Result<(), Failure> {
+    let signs = Signs::of(state, header);
+    if let Some((why, words)) = signs.forbid() {
+        let opens = signs.schedule.opens(wall_clock().0).filter(|_| why == StopReason::Window);
+        let help = match (why, opens) {
+            (StopReason::Window, Some(at)) => {
+                format!("it may act again from {}", words::time(crate::engine::fact::Moment(at)))
+            }
+            (StopReason::Window, None) => "it may not act again within a year".to_owned(),
+            _ => "remove it when acting may go on".to_owned(),
+        };
+        return Err(Failure::Held(format!("{words}; nothing was sent\nhelp: {help}")));
     }
+    if let Some(go) = go_of(header)?
+        && let Err(why) = go.ask().await
+    {
+        return Err(Failure::Held(format!("{}; only 200 is a yes; nothing was sent", inert::terminal(&why))));
+    }
+    Ok(())
+}
+
+fn go_of(header: &PlanHeader) -> Result<Option<Go>, Failure> {
+    header.release.go_url.as_deref().map(Go::new).transpose().map_err(Failure::Usage)
 }
 
 /// Whether anything has this name; what cannot be looked at counts.

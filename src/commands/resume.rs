@@ -81,8 +81,11 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
 async fn ready_to_send(tenant: &str, id: &str, order: &Order) -> Result<Option<Api>, Failure> {
     let preview = RunReader::of_tenant(&order.state, tenant, id)?;
     same_tenant(preview.header(), &order.taking)?;
-    overseer::refuse_if_stopped(&order.state, preview.header())?;
-    if preview.meta().simulated || preview.is_complete()? {
+    if preview.is_complete()? {
+        return Ok(None);
+    }
+    overseer::refuse_if_forbidden(&order.state, preview.header()).await?;
+    if preview.meta().simulated {
         return Ok(None);
     }
     let api = connect(preview.header(), None, &order.running)?;

@@ -98,7 +98,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let inputs::Prepared { plan, simulator } = prepared;
     let Going { running, state, retry_of, permitted, approved } = going;
     let Approved { skipped, state_warning } = approved;
-    overseer::refuse_if_stopped(state, &plan.header)?;
+    overseer::refuse_if_forbidden(state, &plan.header).await?;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
         // Better now than after a run has begun; a run with nothing to do needs none.

@@ -17,7 +17,6 @@ const REQUEST_BYTES_MAX: u64 = 16 * 1024;
 pub struct Requests {
     stop: PathBuf,
     promote: PathBuf,
-    stop_all: PathBuf,
 }
 
 /// What stops all runs of a state folder while it is there.
@@ -29,7 +28,7 @@ impl Requests {
     /// Those of this run.
     pub fn of_run(state: &Path, tenant: &str, run: &str) -> Self {
         let of = |ending: &str| state.join(tenant).join(format!("{run}.{ending}"));
-        Self { stop: of("stop"), promote: of("promote"), stop_all: stop_of_all(state) }
+        Self { stop: of("stop"), promote: of("promote") }
     }
 
     /// Asks the run to stop.
@@ -72,12 +71,6 @@ impl Requests {
         remove(&self.promote)?;
         serde_json::from_slice(&text).map(Some).map_err(|e| failed(&e))
     }
-
-    /// Whether all runs of the state folder are to stop.
-    pub fn all_stop(&self) -> bool {
-        // Whatever it is: who put it there means it.
-        self.stop_all.symlink_metadata().is_ok()
-    }
 }
 
 #[cfg(test)]
@@ -104,8 +97,5 @@ mod tests {
         requests.ask_to_stop().expect("written");
         requests.clear().expect("cleared");
         assert!(requests.take_stop().is_ok_and(|asked| !asked));
-        assert!(!requests.all_stop());
-        fs::create_dir(folder.path().join("STOP")).expect("a folder is a sign too");
-        assert!(requests.all_stop());
     }
 }

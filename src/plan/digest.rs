@@ -10,7 +10,7 @@ use super::{
     PlannedTenant, RowWithoutItem,
 };
 use crate::events::{Event, RowPlace};
-use crate::playbook::Promote;
+use crate::playbook::{Promote, Schedule};
 use crate::tenant::{Action, ApiVersion, Auth, FillField, Limits, Polling, Rate, RequestType, Statuses};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -153,8 +153,13 @@ impl Canon {
     }
 
     fn release(&mut self, release: &PlannedRelease) {
-        let PlannedRelease { target, waves, promote, budget, stop_file } = release;
+        let PlannedRelease { target, waves, promote, budget, stop_file, go_url, schedule } = release;
         self.option(stop_file.as_ref(), |canon, path| canon.text(path));
+        self.option(go_url.as_ref(), |canon, url| canon.text(url));
+        let Schedule { windows, blackouts } = schedule;
+        for spans in [windows, blackouts] {
+            self.list(spans, |canon, span| canon.text(&span.to_string()));
+        }
         self.option(target.as_ref(), |canon, column| canon.text(column));
         self.list(waves, |canon, end| canon.number(u64::from(*end)));
         let Promote { settled, failures, within, confirm_within } = promote;

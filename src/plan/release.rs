@@ -7,7 +7,7 @@
 
 use super::build::Work;
 use super::problems::{Origin, Problems};
-use crate::playbook::{FailureBudget, Playbook, Promote, WaveSize};
+use crate::playbook::{FailureBudget, Playbook, Promote, Schedule, WaveSize};
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,12 @@ pub struct PlannedRelease {
     /// A file that stops the run while it is there, as it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<String>,
+    /// An address that has to answer 200 before every act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub go_url: Option<String>,
+    /// When it may act.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 /// How many failures stop a run.
@@ -82,11 +88,14 @@ pub(super) fn release(
         Work::AdHoc(ad_hoc) => (ad_hoc.waves.as_slice(), Promote::default(), FailureBudget::default(), None),
     };
     let waves = cumulative(waves, targets, origin, found);
-    let stop_file = match work {
-        Work::Playbook(playbook) => playbook.release.stop_file.clone(),
-        Work::AdHoc(_) => None,
+    let (stop_file, go_url, schedule) = match work {
+        Work::Playbook(Playbook { release, .. }) => {
+            (release.stop_file.clone(), release.go_url.clone(), release.schedule.clone())
+        }
+        Work::AdHoc(_) => (None, None, Schedule::default()),
     };
-    PlannedRelease { target, waves, promote, budget: Some(Budget::of(budget, items)), stop_file }
+    let budget = Some(Budget::of(budget, items));
+    PlannedRelease { target, waves, promote, budget, stop_file, go_url, schedule }
 }
 
 /// Rounded up; what does not grow is dropped. One wave is none.

@@ -1,6 +1,7 @@
 //! What a playbook says of how fast a run may go on: waves of targets, the gates between them, and how many failures it
 //! takes.
 
+use super::schedule::Schedule;
 use crate::yaml::{FromText, Refusal, Spanned};
 use schemars::{Schema, json_schema};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub struct Release {
     pub failure_budget: FailureBudget,
     /// A file that stops the run while it is there; relative to the working folder.
     pub stop_file: Option<String>,
+    /// An address that has to answer 200 before every act.
+    pub go_url: Option<String>,
+    /// When it may act.
+    pub schedule: Schedule,
 }
 
 /// The size of a wave together with those before it.

@@ -3,6 +3,7 @@
 use super::caution::{OnUnknown, Overlap, Window};
 use super::control::{Percent, WaveSize};
 use super::flow::After;
+use super::schedule::Span;
 use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Length, Name, Pause, PollTimeout, Rate, Word};
 use crate::yaml::{AnyText, Count, Entries, Field, FromText, NumberOrText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
@@ -78,6 +79,15 @@ pub(super) struct PlaybookFile {
     /// A file that stops the run while it is there, looked for before every act; relative to the working folder.
     #[serde(default)]
     pub(super) stop_file: Field<Written<Word>>,
+    /// An address that has to answer 200 before every act, asked without the token; anything else stops the run.
+    #[serde(default)]
+    pub(super) go_url: Field<Written<GoUrl>>,
+    /// When it may act: `mon-fri 22:00-06:00 Europe/Berlin`. Without it: at any time.
+    #[serde(default)]
+    pub(super) windows: Field<Vec<Field<Written<Span>>>>,
+    /// When it may not act: `2026-12-24 to 2026-12-27 06:00 Europe/Berlin`.
+    #[serde(default)]
+    pub(super) blackouts: Field<Vec<Field<Written<Span>>>>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,
@@ -300,6 +310,35 @@ pub(super) struct ReportFile {
     /// Where the template's text goes.
     #[serde(default)]
     pub(super) path: Field<Written<Word>>,
+}
+
+/// An http address; https, or http on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GoUrl(pub(super) String);
+
+impl FromText for GoUrl {
+    fn expected() -> String {
+        "an address like `https://change.example.com/INC-7`".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let url: http::Uri = text.parse().map_err(|_| Refusal::SomethingElse)?;
+        let host = url.host().filter(|host| !host.is_empty()).ok_or(Refusal::SomethingElse)?;
+        let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(Refusal::Because("a name or a password never stands in a file".to_owned()));
+        }
+        match url.scheme_str() {
+            Some("https") => Ok(Self(text.to_owned())),
+            Some("http") if local => Ok(Self(text.to_owned())),
+            Some("http") => Err(Refusal::Because("http is for this machine alone: write https".to_owned())),
+            _ => Err(Refusal::SomethingElse),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^https?://[^@]+$"})
+    }
 }
 
 /// The name of a playbook or step: it becomes part of other names and of lines that people type.

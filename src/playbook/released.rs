@@ -2,8 +2,9 @@
 //! grow, budgets that do not contradict themselves.
 
 use super::control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tolerated, WAVES_MAX, WaveSize};
-use super::file::{BudgetFile, OnceFile, PromoteFile};
+use super::file::{BudgetFile, GoUrl, OnceFile, PromoteFile};
 use super::flow::{After, Flow};
+use super::schedule::{Schedule, Span};
 use crate::problem::{listed, nearest};
 use crate::tenant::Word;
 use crate::yaml::{Field, NumberOrText, Reader, Spanned, Written};
@@ -46,10 +47,13 @@ pub(super) struct ReleaseFile {
     pub(super) promote: Field<PromoteFile>,
     pub(super) budget: Field<BudgetFile>,
     pub(super) stop_file: Field<Written<Word>>,
+    pub(super) go_url: Field<Written<GoUrl>>,
+    pub(super) windows: Field<Vec<Field<Written<Span>>>>,
+    pub(super) blackouts: Field<Vec<Field<Written<Span>>>>,
 }
 
 pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
-    let ReleaseFile { waves, promote, budget, stop_file } = file;
+    let ReleaseFile { waves, promote, budget, stop_file, go_url, windows, blackouts } = file;
     let are_waves_written = waves.is_present();
     let waves = waves.read().map(|waves| self::waves(reader, waves)).unwrap_or_default();
     let promote = promote.read().map(|file| file.map(|file| self::promote(file)));
@@ -59,7 +63,9 @@ pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
     }
     let failure_budget = budget.read().map(|file| self::budget(reader, file)).unwrap_or_default();
     let stop_file = stop_file.value().map(|Written(Word(path))| path);
-    Release { waves, promote, failure_budget, stop_file }
+    let go_url = go_url.value().map(|Written(GoUrl(url))| url);
+    let schedule = Schedule { windows: spans(reader, windows), blackouts: spans(reader, blackouts) };
+    Release { waves, promote, failure_budget, stop_file, go_url, schedule }
 }
 
 fn waves(reader: &Reader<'_>, waves: Spanned<Vec<Field<NumberOrText<WaveSize>>>>) -> Vec<Spanned<WaveSize>> {
@@ -78,6 +84,14 @@ fn waves(reader: &Reader<'_>, waves: Spanned<Vec<Field<NumberOrText<WaveSize>>>>
         reader.report_help(*place, format!("the last wave ({last}) leaves targets that are never released"), help);
     }
     sizes
+}
+
+fn spans(reader: &Reader<'_>, field: Field<Vec<Field<Written<Span>>>>) -> Vec<Span> {
+    let Some(Spanned { value: fields, place }) = field.read() else { return Vec::new() };
+    if fields.is_empty() {
+        reader.report(place, "expected at least one, found none");
+    }
+    fields.into_iter().filter_map(|field| field.value().map(|Written(span)| span)).collect()
 }
 
 fn promote(file: PromoteFile) -> Promote {

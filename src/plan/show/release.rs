@@ -71,6 +71,17 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     if let Some(file) = &release.stop_file {
         lines.push(format!("stops while {} is there", inert(file)));
     }
+    if let Some(url) = &release.go_url {
+        lines.push(format!("acts only while {} answers 200", inert(url)));
+    }
+    for (spans, words) in
+        [(&release.schedule.windows, "acts only in"), (&release.schedule.blackouts, "does not act in")]
+    {
+        if !spans.is_empty() {
+            let spans: Vec<String> = spans.iter().map(ToString::to_string).collect();
+            lines.push(format!("{words} {}; checked when it begins and before every act", inert(&spans.join("; "))));
+        }
+    }
     let by_pid = |step: &&PlannedStep| {
         step.flow.max_event_age.is_none() && step.action.event_types.contains(&EventType::Process)
     };
@@ -145,6 +156,9 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
             "within": time(release.promote.within), "confirm_within": time(release.promote.confirm_within)},
         "failure_budget": budget,
         "stop_file": release.stop_file,
+        "go_url": release.go_url,
+        "windows": release.schedule.windows,
+        "blackouts": release.schedule.blackouts,
         "worst_case": cases,
     })
 }

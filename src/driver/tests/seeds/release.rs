@@ -55,7 +55,7 @@ pub(super) fn release(chance: &mut Rng, targets: u32, items: u32) -> PlannedRele
         let min_settled = if strict { 0 } else { chance.u32(0..6) };
         Budget { tolerated: chance.u32(0..=items.min(6)), written: String::new(), min_settled, strict }
     });
-    PlannedRelease { target: None, waves, promote, budget, stop_file: None }
+    PlannedRelease { target: None, waves, promote, budget, ..PlannedRelease::default() }
 }
 
 /// Items that a rule protects, by seed.
