@@ -10,6 +10,7 @@ pub mod keep;
 mod overlap;
 mod overseer;
 pub mod plan;
+mod planned_files;
 pub mod poll;
 pub mod progress;
 pub mod report;

@@ -101,6 +101,8 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("limits", limits_json(header)),
         ("release", release::json(plan)),
         ("sources", json!(header.sources)),
+        ("files", json!(header.files)),
+        ("origin", json!(header.origin)),
         ("reports", json!(header.reports)),
         (
             "counts",
@@ -146,7 +148,7 @@ fn milliseconds(time: std::time::Duration) -> u64 {
 }
 
 fn step_json(step: &PlannedStep) -> serde_json::Value {
-    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, flow } = step;
+    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, inverse: _, flow } = step;
     json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
         "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter,
         "after": flow.after, "once": flow.once, "allow_failure": flow.allow_failure,

@@ -26,7 +26,15 @@ fn first() -> Plan {
     let tenant = crate::tenant::read("tenant.yaml", TENANT).expect("a tenant");
     let events = Events { sources: vec!["hits.csv".into()], rows: (1..=5).map(event).collect(), ..Events::default() };
     let work = Work::AdHoc(AdHoc { name: "hits".into(), action: Some("kill".into()), ..AdHoc::default() });
-    let request = Request { work, tenant: &tenant, vars: BTreeMap::new(), events, partial: false, simulated: false };
+    let request = Request {
+        work,
+        tenant: &tenant,
+        vars: BTreeMap::new(),
+        events,
+        partial: false,
+        simulated: false,
+        files: Vec::new(),
+    };
     build(request).expect("a plan")
 }
 
