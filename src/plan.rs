@@ -5,11 +5,13 @@
 
 mod act_key;
 mod build;
+pub mod diff;
 mod digest;
 pub mod event_age;
 pub mod file;
 pub mod filter;
 pub mod forecast;
+mod held;
 mod origin;
 mod problems;
 pub mod release;
@@ -20,10 +22,12 @@ mod settings;
 pub mod show;
 mod steps;
 mod targets;
+pub mod undo;
 
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
+pub use held::is_held;
 pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN};
 pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
