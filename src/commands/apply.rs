@@ -125,7 +125,7 @@ pub(super) fn refuse_carried_out(run: Option<RunSummaryRow>) -> Result<(), Failu
     Err(Failure::Held(match run.ended {
         Some(true) => format!(
             "this plan was carried out as run {id}; nothing was sent\n\
-             help: `quell show {id}` says what came of it; `quell retry {id}` tries again what failed"
+             help: `quell show {id}` says what came of it; `quell retry {id} --outcome failed` tries again what failed"
         ),
         _ => format!("run {id} of this plan is not finished; nothing was sent\nhelp: `quell resume {id}` goes on"),
     }))

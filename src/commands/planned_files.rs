@@ -127,6 +127,30 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_of_every_file_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let texts = ["version: 1\nname: sweep\nsteps: []\n", "version: 1\nname: t\n", "agent_id,event_id\na1,e1\n"];
+        let path = |number: usize| folder.path().join(number.to_string());
+        let mut files = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            std::fs::write(path(number), text).expect("a file");
+            let name = path(number).to_string_lossy().into_owned();
+            files.push(PlannedFile { name, ..planned(FileRole::Events, Path::new("x"), text.as_bytes()) });
+        }
+        assert!(check_unchanged(&files).is_ok());
+        for (number, text) in texts.iter().enumerate() {
+            for (at, change) in (0..text.len()).flat_map(|at| [(at, 1), (at, 0x20)]) {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] ^= change;
+                std::fs::write(path(number), bytes).expect("a file");
+                assert!(check_unchanged(&files).is_err(), "file {number}, byte {at} ^ {change:#x}");
+            }
+            std::fs::write(path(number), text).expect("a file");
+        }
+        assert!(check_unchanged(&files).is_ok());
+    }
+
+    #[test]
     fn what_is_gone_or_changed_is_told_with_both_sums_and_the_rest_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

@@ -138,14 +138,15 @@ fn steps_of<'a>(
     for (new, old) in (0..).zip(used.into_iter().rev()) {
         let step = &earlier.steps[usize::from(old)];
         let Ok(inverse) = inverse_of_step(step) else { continue };
-        let back = inverse.inverse.as_ref() == Some(&step.action.name);
         header.steps.push(PlannedStep {
             name: format!("undo-{}", step.name),
             action: inverse.clone(),
             filter: None,
             on_unknown: step.on_unknown,
-            inverse_id: back.then_some(step.action.id),
-            inverse: back.then(|| step.action.clone()),
+            // Whether the tenant says so or not: what is undone here undid whatever it undoes. An older act of the
+            // inverse is no reason to leave it out.
+            inverse_id: Some(step.action.id),
+            inverse: Some(step.action.clone()),
             flow: PlannedFlow::default(),
         });
         numbers.insert(old, new);
