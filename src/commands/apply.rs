@@ -14,6 +14,7 @@ use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
 use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, is_held};
+use crate::report;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,7 @@ fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
     let tenant = &plan.header.tenant;
     if order.simulate && !tenant.simulated {
         return Err(Failure::Usage(format!(
-            "--simulate: this plan is for the tenant {}, not for the simulator; nothing was sent\n\
+            "--simulate: this plan was not made for the built-in simulator: it reaches {}; nothing was sent\n\
              help: `quell plan … --simulate -o PLAN` makes one that is",
             inert::terminal(&tenant.name)
         )));
@@ -58,6 +59,11 @@ fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
     planned_files::check_unchanged(files)?;
     if files.iter().any(|file| file.name == STDIN) && !order.running.quiet {
         tell("standard input was read for this plan; it is not read again");
+    }
+    for planned in &plan.header.reports {
+        // Better now than after everything was carried out.
+        let made = report::parse_format(&planned.format).and_then(|format| report::check_format(&format));
+        made.map_err(|e| Failure::Held(format!("a report of this plan cannot be made: {e}; nothing was sent")))?;
     }
     same_tenant(&plan.header, &order.taking)?;
     is_of_its_tenant(plan, &order.state)?;

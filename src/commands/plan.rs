@@ -89,7 +89,9 @@ fn differ(older: &Plan, plan: &Plan, detailed: bool) -> Result<ExitCode, Failure
 /// What is done with a plan file next.
 pub(super) fn tell_next(plan: &Plan, path: &Path) {
     let shown = inert::terminal(&path.to_string_lossy()).into_owned();
-    let next = if plan.items.is_empty() {
+    let next = if !is_held(plan).is_empty() {
+        "it is held, and `quell apply` refuses it".to_owned()
+    } else if plan.items.is_empty() {
         "it has no item".to_owned()
     } else {
         format!("`quell apply {shown}` carries it out")

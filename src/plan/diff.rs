@@ -121,7 +121,8 @@ fn pairs(old: &Plan, new: &Plan) -> Pairs {
         match (before.peek(), after.peek()) {
             (Some((one, number)), Some((other, counterpart))) if one == other => {
                 pairs.both.push((*number, *counterpart));
-                (before.next(), after.next());
+                before.next();
+                after.next();
             }
             (Some((one, number)), other) if other.is_none_or(|(other, _)| one < other) => {
                 pairs.removed.push(*number);

@@ -6,6 +6,7 @@
 use super::lines::{self, Counts, Entry, EventLine, First, Last, RowLine};
 use super::{BEGINNING, FILE_BYTES_MAX, FORMAT, HEADER_BYTES_MAX, LINE_BYTES_MAX, PlanFileError};
 use crate::events::Event;
+use crate::inert;
 use crate::plan::{Plan, PlanHeader, PlannedItem, RowWithoutItem, digest};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -135,7 +136,11 @@ impl Reading<'_> {
         }
         let header: PlanHeader = serde_json::from_value(Value::Object(keys)).map_err(|e| PlanFileError::Line {
             line: self.number,
-            what: format!("the header before this line cannot be read: {e}{}", of_other_version(&tool)),
+            what: format!(
+                "the header before this line cannot be read: {}{}",
+                inert::terminal(&e.to_string()),
+                of_other_version(&tool)
+            ),
         })?;
         let mut written = vec![lines::of_first(&header)?];
         written.extend(lines::of_header(&header)?);
@@ -179,7 +184,7 @@ impl Reading<'_> {
             let place = if e.column() > 0 { format!(" at column {}", e.column()) } else { String::new() };
             let whole = e.to_string();
             let words = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(words, _)| words);
-            self.wrong(format!("this line cannot be read: {words}{place}"))
+            self.wrong(format!("this line cannot be read: {}{place}", inert::terminal(words)))
         })
     }
 
