@@ -66,7 +66,7 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
     let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
     let own = planned_files::planned(FileRole::Playbook, &playbook.file, playbook.text.as_bytes());
     let inputs: Vec<Input> = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input).collect();
-    let files = [own].into_iter().chain(file).chain(events_files(&inputs, events.as_ref())).collect();
+    let files = [own].into_iter().chain(file).chain(planned_files::of_events(&inputs, events.as_ref())).collect();
     let (work, simulated) = (Work::Playbook(&playbook), simulator.is_some());
     let request = Wanted { work, vars, tenant: &tenant, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
@@ -111,7 +111,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
     let input = input_of(&selection.file, selection.file.clone());
-    let files = file.into_iter().chain(events_files([&input], events.as_ref())).collect();
+    let files = file.into_iter().chain(planned_files::of_events([&input], events.as_ref())).collect();
     let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
@@ -128,14 +128,6 @@ struct Wanted<'a> {
     tenant: &'a Tenant,
     simulated: bool,
     files: Vec<PlannedFile>,
-}
-
-/// The files of events that were read; none while there are problems.
-fn events_files<'a>(
-    inputs: impl IntoIterator<Item = &'a Input>,
-    events: Option<&'a Events>,
-) -> impl Iterator<Item = PlannedFile> {
-    planned_files::of_events(inputs, events.map_or(&[][..], |events| events.digests.as_slice()))
 }
 
 /// Plans. Without events, or with problems already, only to find more of them.

@@ -5,7 +5,7 @@
 //! of that folder. What is summed up are the very bytes that were read; nothing is read a second time to sum it up.
 
 use crate::error::Failure;
-use crate::events::Input;
+use crate::events::{Events, Input};
 use crate::noun::count;
 use crate::plan::{FileRole, PlannedFile, STDIN};
 use crate::report::inert;
@@ -24,11 +24,13 @@ pub(super) fn planned(role: FileRole, path: &Path, bytes: &[u8]) -> PlannedFile 
     PlannedFile { role, name: relative(path), sha256: hexadecimal(sum) }
 }
 
-/// The files among these inputs, each with the sum that reading it gave. What stands in the playbook has no file.
+/// The files among these inputs, each with the sum that reading it gave; none while there are problems. What stands in the
+/// playbook has no file.
 pub(super) fn of_events<'a>(
     inputs: impl IntoIterator<Item = &'a Input>,
-    sums: &'a [String],
+    events: Option<&'a Events>,
 ) -> impl Iterator<Item = PlannedFile> {
+    let sums = events.map_or(&[][..], |events| events.digests.as_slice());
     inputs.into_iter().zip(sums).filter_map(|(input, sum)| {
         let name = match input {
             Input::File { path, .. } => relative(path),
