@@ -1,6 +1,7 @@
 //! What was typed, and what is used. It alone knows the arguments and the environment.
 
 mod args;
+mod plans;
 mod values;
 
 mod later;
@@ -9,12 +10,14 @@ pub use args::{
     Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
 };
 pub use later::{Found, Promoting, Resolving, Retrying};
+pub use plans::{Applying, Planning};
 
 use crate::error::EXIT_CODES;
 use crate::playbook::{ReportFormat, Window};
 use args::{StateArg, TakingArgs, VolatileArg};
 use clap::{Parser, Subcommand};
 use later::{ResolvingArgs, RetryingArgs};
+use plans::AsItIs;
 use std::path::PathBuf;
 use std::time::Duration;
 use values::report_format;
@@ -59,6 +62,34 @@ enum TypedCommand {
         /// Let the built-in simulator stand in for the tenant
         #[arg(long)]
         simulate: bool,
+        #[command(flatten)]
+        planning: Planning,
+    },
+    /// Carry out a plan file: exactly what it holds, or less
+    Apply {
+        /// What `quell plan … -o PLAN` wrote
+        #[arg(value_name = "PLAN")]
+        plan: PathBuf,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Refuse the plan unless it was made for the built-in simulator
+        #[arg(long, conflicts_with = "token_file")]
+        simulate: bool,
+        /// A tenant file that must still say what the plan was made with
+        #[arg(long, value_name = "FILE", env = "QUELL_TENANT")]
+        tenant: Option<PathBuf>,
+        /// Refuse to begin where the state folder knows of no earlier run of the tenant
+        #[arg(long, conflicts_with = "simulate")]
+        require_history: bool,
+        #[command(flatten)]
+        as_it_is: AsItIs,
+        #[command(flatten)]
+        volatile: VolatileArg,
+        #[command(flatten)]
+        running: Running,
+        #[command(flatten)]
+        state: StateArg,
     },
     /// Plan, show, ask, and carry out
     Run {
@@ -152,6 +183,20 @@ enum TypedCommand {
         #[command(flatten)]
         state: StateArg,
     },
+    /// Plan the inverse of what a run carried out, newest first; `quell apply` carries it out
+    Undo {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The file that the plan is written to
+        #[arg(long, short, value_name = "PLAN")]
+        output: PathBuf,
+        /// A tenant file that must still say what the run was planned with
+        #[arg(long, value_name = "FILE", env = "QUELL_TENANT")]
+        tenant: Option<PathBuf>,
+        #[command(flatten)]
+        state: StateArg,
+    },
     /// List the runs of the state folder
     Runs {
         /// How to show them
@@ -160,11 +205,14 @@ enum TypedCommand {
         #[command(flatten)]
         state: StateArg,
     },
-    /// Show how a run stands
+    /// Show how a run stands, or what a plan file holds
     Show {
-        /// The run [default: the newest; with --needs-me: all]
-        #[arg(value_name = "RUN")]
+        /// The run, or a plan file [default: the newest run; with --needs-me: all]
+        #[arg(value_name = "RUN|PLAN")]
         run: Option<String>,
+        /// How to show a plan file [default: text]
+        #[arg(long, value_enum, conflicts_with = "needs_me")]
+        format: Option<PlanFormat>,
         /// List what a person must look at, each with the command that goes on
         #[arg(long)]
         needs_me: bool,
@@ -241,7 +289,8 @@ enum JournalCommand {
 #[expect(missing_docs, reason = "one for each subcommand, with what was typed for it")]
 pub enum Command {
     Check { files: Vec<PathBuf>, tenant: Option<PathBuf> },
-    Plan { selection: Selection, format: PlanFormat, simulate: bool },
+    Plan { selection: Selection, format: PlanFormat, simulate: bool, planning: Planning },
+    Apply(Box<Applying>),
     Run { selection: Selection, yes: bool, simulate: bool, keeping: Keeping, running: Running, state: PathBuf },
     Resume { run: Option<String>, taking: Taking, go_on: Option<String>, running: Running, state: PathBuf },
     Stop { run: Option<String>, state: PathBuf },
@@ -249,8 +298,9 @@ pub enum Command {
     Poll { run: Option<String>, taking: Taking, running: Running, state: PathBuf },
     Resolve { resolving: Resolving, taking: Taking, state: PathBuf },
     Retry { retrying: Retrying, taking: Taking, keeping: Keeping, running: Running, state: PathBuf },
+    Undo { run: String, output: PathBuf, taking: Taking, state: PathBuf },
     Runs { format: ListFormat, state: PathBuf },
-    Show { run: Option<String>, needs_me: bool, state: PathBuf },
+    Show { run: Option<String>, needs_me: bool, format: Option<PlanFormat>, state: PathBuf },
     Report { run: Option<String>, format: ReportFormat, output: Option<PathBuf>, state: PathBuf },
     Verify { run: Option<String>, state: PathBuf },
     Prune { older_than: Duration, tenant: Option<String>, dry: bool, state: PathBuf },
@@ -264,14 +314,36 @@ impl Typed {
     pub fn command(self) -> Result<Command, String> {
         Ok(match self.command {
             TypedCommand::Check { files, tenant } => Command::Check { files, tenant },
-            TypedCommand::Plan { selection, format, simulate } => Command::Plan { selection, format, simulate },
+            TypedCommand::Plan { selection, format, simulate, planning } => {
+                Command::Plan { selection, format, simulate, planning }
+            }
             TypedCommand::Run { selection, dry_run: true, simulate, .. } => {
-                Command::Plan { selection, format: PlanFormat::Text, simulate }
+                Command::Plan { selection, format: PlanFormat::Text, simulate, planning: Planning::default() }
             }
             TypedCommand::Run { selection, yes, simulate, require_history, volatile, running, state, .. } => {
                 let keeping = Keeping { require_history, ..volatile.keeping() };
                 let (running, state) = (running.complete(), state.folder()?);
                 Command::Run { selection, yes, simulate, keeping, running, state }
+            }
+            TypedCommand::Apply {
+                plan,
+                yes,
+                simulate,
+                tenant,
+                require_history,
+                as_it_is,
+                volatile,
+                running,
+                state,
+            } => {
+                as_it_is.check()?;
+                let keeping = Keeping { require_history, ..volatile.keeping() };
+                let (running, state) = (running.complete(), state.folder()?);
+                let taking = Taking { tenant, adopt: None };
+                Command::Apply(Box::new(Applying { plan, yes, simulate, taking, keeping, running, state }))
+            }
+            TypedCommand::Undo { run, output, tenant, state } => {
+                Command::Undo { run, output, taking: Taking { tenant, adopt: None }, state: state.folder()? }
             }
             TypedCommand::Resume { run, go_on, taking, running, state } => {
                 let go_on_because = taking.reason.clone().filter(|_| go_on);
@@ -312,7 +384,9 @@ impl Typed {
                 }
             }
             TypedCommand::Runs { format, state } => Command::Runs { format, state: state.folder()? },
-            TypedCommand::Show { run, needs_me, state } => Command::Show { run, needs_me, state: state.folder()? },
+            TypedCommand::Show { run, needs_me, format, state } => {
+                Command::Show { run, needs_me, format, state: state.folder()? }
+            }
             TypedCommand::Report { run, format, template, output, state } => {
                 let format = format.or_else(|| template.map(ReportFormat::Template));
                 let format = format.ok_or_else(|| "give --format or --template".to_owned())?;

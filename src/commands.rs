@@ -1,6 +1,7 @@
 //! One file for each subcommand; each wires the parts together. What a command prints for people to keep goes to
 //! standard output, everything else to standard error.
 
+pub mod apply;
 pub mod check;
 mod confirm;
 mod excerpts;
@@ -10,6 +11,8 @@ pub mod keep;
 mod overlap;
 mod overseer;
 pub mod plan;
+mod plan_file;
+mod planned_files;
 pub mod poll;
 pub mod progress;
 pub mod report;
@@ -26,6 +29,7 @@ pub mod show;
 pub mod simulate;
 pub mod standing;
 pub mod taken;
+pub mod undo;
 pub mod unresolved;
 
 use crate::cli::Command;
@@ -36,7 +40,11 @@ use std::io::{self, Write};
 pub fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { files, tenant } => check::execute(&files, tenant.as_deref()),
-        Command::Plan { selection, format, simulate } => plan::execute(&selection, format, simulate),
+        Command::Plan { selection, format, simulate, planning } => {
+            plan::execute(&selection, format, simulate, &planning)
+        }
+        Command::Apply(applying) => apply::execute(&applying),
+        Command::Undo { run, output, taking, state } => undo::execute(&run, &output, &taking, &state),
         Command::Run { selection, yes, simulate, keeping, running, state } => {
             run::execute(&run::Order { selection, yes, simulate, keeping, running, state })
         }
@@ -53,8 +61,8 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
             retry::execute(&retry::Order { retrying, taking, keeping, running, state })
         }
         Command::Runs { format, state } => runs::execute(format, &state),
-        Command::Show { run, needs_me: true, state } => unresolved::execute(run.as_deref(), &state),
-        Command::Show { run, needs_me: false, state } => show::execute(run.as_deref(), &state),
+        Command::Show { run, needs_me: true, state, .. } => unresolved::execute(run.as_deref(), &state),
+        Command::Show { run, needs_me: false, format, state } => show::execute(run.as_deref(), format, &state),
         Command::Report { run, format, output, state } => {
             report::execute(run.as_deref(), &format, output.as_deref(), &state)
         }

@@ -33,9 +33,11 @@ pub enum ExitCode {
     Unreachable = 8,
     /// Finished well, but some items are still queued.
     StillQueued = 9,
+    /// Only of `plan --detailed-exitcode`: the plan has items to act on, or differs from the other.
+    HasItems = 10,
 }
 
-/// The text of the codes, for `--help`.
+/// The text of the codes, for `--help`. `plan --detailed-exitcode` alone gives 10, and nothing that carries out does.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  everything acted on succeeded, or there was nothing to do
@@ -48,6 +50,7 @@ Exit codes:
   7  the journal or state folder cannot be used, or a report could not be written
   8  the API cannot be reached, is not where the tenant says, or sign-in failed
   9  finished well, but some items are still queued
+ 10  `plan --detailed-exitcode` only: the plan has items to act on, or differs from the other
 Where several apply: 7, 1, 5, 6, 8, 4, 9.";
 
 /// Why a command did not do what it was asked.

@@ -17,10 +17,11 @@ pub use driven::{Driven, drive};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a folder of seeds and a binary of its name below `fuzz/`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("playbook", files::playbook),
     ("tenant", files::tenant),
     ("events", files::events),
+    ("plan_file", files::plan_file),
     ("act_reply", answers::act_reply),
     ("poll_reply", answers::poll_reply),
     ("limit_headers", answers::limit_headers),

@@ -32,7 +32,7 @@ mod slots;
 mod tests;
 
 pub use history::{Question, done_before};
-pub use list::{Listed, RunSummaryRow, runs};
+pub use list::{Listed, RunSummaryRow, run_of_plan, runs};
 pub use lock::{PlaybookLock, holder_of_run};
 #[cfg(test)]
 pub use memory::{FailAt, MemoryStore};

@@ -5,10 +5,14 @@
 
 mod act_key;
 mod build;
+pub mod diff;
 mod digest;
 pub mod event_age;
+pub mod file;
 pub mod filter;
 pub mod forecast;
+mod held;
+mod origin;
 mod problems;
 pub mod release;
 mod repeats;
@@ -18,10 +22,13 @@ mod settings;
 pub mod show;
 mod steps;
 mod targets;
+pub mod undo;
 
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
+pub use held::is_held;
+pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN};
 pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
 
@@ -31,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What a run carries out.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What holds for all items.
     pub header: PlanHeader,
@@ -77,6 +84,15 @@ pub struct PlanHeader {
     pub rows: u32,
     /// Reports to write: format and path template.
     pub reports: Vec<PlannedReport>,
+    /// The version of quell that made the plan; empty in headers that were stored before it was kept.
+    #[serde(default)]
+    pub tool_version: String,
+    /// The files that were read for it.
+    #[serde(default)]
+    pub files: Vec<PlannedFile>,
+    /// The run whose items it takes up.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// SHA-256 over everything above and all items, in hexadecimal.
     pub digest: String,
 }
@@ -110,6 +126,9 @@ pub struct PlannedStep {
     /// The API's `actionId` of the action that undoes it.
     #[serde(default)]
     pub inverse_id: Option<i64>,
+    /// That action, whole; older headers have only its id.
+    #[serde(default)]
+    pub inverse: Option<Action>,
     /// How it follows the other steps, and how old its events may be.
     #[serde(default)]
     pub flow: PlannedFlow,

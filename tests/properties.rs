@@ -203,6 +203,11 @@ fn filters_compile_or_say_where_not() {
 }
 
 #[test]
+fn a_plan_file_is_what_would_be_written_of_its_plan_or_it_is_refused() {
+    check("plan_file", 400);
+}
+
+#[test]
 fn templates_render_within_bounds_or_say_what_is_wrong() {
     check("template", 400);
 }

@@ -125,6 +125,10 @@ pub(super) struct RetryingArgs {
     /// Show what would be done, and do nothing
     #[arg(long, conflicts_with_all = ["yes", "reports", "token_file", "quiet", "log"])]
     dry_run: bool,
+    /// Write the plan of the retry to a file, to be carried out with `quell apply`, and do nothing
+    #[arg(long, short, value_name = "PLAN",
+        conflicts_with_all = ["yes", "dry_run", "reports", "token_file", "quiet", "log", "priority", "operator"])]
+    output: Option<PathBuf>,
 }
 
 /// What is to be done again.
@@ -140,6 +144,8 @@ pub struct Retrying {
     pub yes: bool,
     /// Whether it is only shown.
     pub dry_run: bool,
+    /// The file that the plan is written to, instead of being carried out.
+    pub output: Option<PathBuf>,
 }
 
 impl RetryingArgs {
@@ -149,8 +155,8 @@ impl RetryingArgs {
             (false, Some(reason)) => Some((self.permit_repeat, reason)),
             (false, None) => return Err("--permit-repeat needs --reason TEXT".to_owned()),
         };
-        let Self { run, outcome: outcomes, yes, dry_run, .. } = self;
-        Ok(Retrying { run, outcomes, permit, yes, dry_run })
+        let Self { run, outcome: outcomes, yes, dry_run, output, .. } = self;
+        Ok(Retrying { run, outcomes, permit, yes, dry_run, output })
     }
 }
 

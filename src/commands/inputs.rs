@@ -1,11 +1,11 @@
 //! From what was selected on the command line to a plan: finds and reads the playbook, its tenant and its events, and
 //! says all problems of all of them in one pass.
 
-use super::{excerpts, report_paths};
+use super::{excerpts, planned_files, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
-use crate::plan::{self, AdHoc, Plan, Work};
+use crate::plan::{self, AdHoc, FileRole, Plan, PlannedFile, Work};
 use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
 use crate::problem::{Place, Problem, listed, nearest};
 use crate::simulator::{Options, SimAction, Simulator};
@@ -51,8 +51,8 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
             None
         }
     };
-    let (mut playbook, tenant, simulator) = match (playbook, located) {
-        (Some(playbook), Some((tenant, simulator))) => (playbook, tenant, simulator),
+    let (mut playbook, tenant, simulator, file) = match (playbook, located) {
+        (Some(playbook), Some(Located { tenant, simulator, file })) => (playbook, tenant, simulator, file),
         (playbook, _) => {
             problems.extend(playbook.iter().flat_map(|playbook| plan::check(playbook, None)));
             return Err(Failure::Problems(problems));
@@ -64,13 +64,17 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
         playbook.polling = PollingPatch::default();
     }
     let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
-    let request = Wanted { work: Work::Playbook(&playbook), vars, tenant: &tenant, simulated: simulator.is_some() };
+    let own = planned_files::planned(FileRole::Playbook, &playbook.file, playbook.text.as_bytes());
+    let inputs: Vec<Input> = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input).collect();
+    let files = [own].into_iter().chain(file).chain(planned_files::of_events(&inputs, events.as_ref())).collect();
+    let (work, simulated) = (Work::Playbook(&playbook), simulator.is_some());
+    let request = Wanted { work, vars, tenant: &tenant, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
     }
-    let inputs = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input);
-    excerpts::complete(&mut problems, Some(&playbook), &inputs.filter_map(as_file).collect::<Vec<_>>());
+    let inputs = inputs.into_iter().filter_map(as_file).collect::<Vec<_>>();
+    excerpts::complete(&mut problems, Some(&playbook), &inputs);
     Err(Failure::Problems(problems))
 }
 
@@ -84,7 +88,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     let mut problems = Vec::new();
     let mapped = mapped_columns(selection, &mut problems);
     let located = find_tenant(selection, None, simulate, &mut problems)?;
-    let (Some((tenant, simulator)), true) = (located, problems.is_empty()) else {
+    let (Some(Located { tenant, simulator, file }), true) = (located, problems.is_empty()) else {
         return Err(Failure::Problems(problems));
     };
     let source = SourceRequest {
@@ -106,13 +110,14 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         waves: selection.waves.iter().map(|size| Spanned { value: *size, place: Place::default() }).collect(),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
-    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated };
+    let input = input_of(&selection.file, selection.file.clone());
+    let files = file.into_iter().chain(planned_files::of_events([&input], events.as_ref())).collect();
+    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
     }
-    let file = as_file(input_of(&selection.file, selection.file.clone()));
-    excerpts::complete(&mut problems, None, &file.into_iter().collect::<Vec<_>>());
+    excerpts::complete(&mut problems, None, &as_file(input).into_iter().collect::<Vec<_>>());
     Err(Failure::Problems(problems))
 }
 
@@ -122,6 +127,7 @@ struct Wanted<'a> {
     vars: BTreeMap<String, String>,
     tenant: &'a Tenant,
     simulated: bool,
+    files: Vec<PlannedFile>,
 }
 
 /// Plans. Without events, or with problems already, only to find more of them.
@@ -131,11 +137,11 @@ fn plan_it(
     events: Option<Events>,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
-    let Wanted { work, vars, tenant, simulated } = wanted;
+    let Wanted { work, vars, tenant, simulated, files } = wanted;
     // Rows are judged only where all of them could be read.
     let partial = selection.partial_input || events.is_none();
     let events = events.unwrap_or_default();
-    let request = plan::Request { work, tenant, vars, events, partial, simulated };
+    let request = plan::Request { work, tenant, vars, events, partial, simulated, files };
     keep(plan::build(request), problems)
 }
 
@@ -305,13 +311,20 @@ fn input_of(name: &Path, path: PathBuf) -> Input {
     if name == Path::new("-") { Input::Stdin } else { Input::File { name: name.to_string_lossy().into_owned(), path } }
 }
 
+/// A tenant as it is used, what stands in for it, and the file that it was read from.
+struct Located {
+    tenant: Tenant,
+    simulator: Option<Simulator>,
+    file: Option<PlannedFile>,
+}
+
 /// Finds and reads the tenant of a playbook, or of an events file.
 fn find_tenant(
     selection: &Selection,
     playbook: Option<&Playbook>,
     simulate: bool,
     problems: &mut Vec<Problem>,
-) -> Result<Option<(Tenant, Option<Simulator>)>, Failure> {
+) -> Result<Option<Located>, Failure> {
     let wanted = playbook.and_then(|playbook| playbook.tenant.as_ref());
     let file = match (&selection.tenant.tenant, wanted) {
         (Some(file), _) => Some(file.clone()),
@@ -320,21 +333,24 @@ fn find_tenant(
     };
     let Some(file) = file else {
         if simulate {
-            return Ok(Some(simulated(None)?));
+            let (tenant, simulator) = simulated(None)?;
+            return Ok(Some(Located { tenant, simulator, file: None }));
         }
         problems.push(no_tenant(selection, playbook));
         return Ok(None);
     };
-    let Some(tenant) = read_tenant(&file, problems) else { return Ok(None) };
+    let Some((tenant, file)) = read_tenant_file(&file, problems) else { return Ok(None) };
+    let file = Some(file);
     if !simulate {
-        return Ok(Some((tenant, None)));
+        return Ok(Some(Located { tenant, simulator: None, file }));
     }
     // The plan holds the simulator's name against the playbook's; here it is the name of what it stands in for.
     if let (Some(playbook), Some(wanted)) = (playbook, wanted.filter(|wanted| wanted.value != tenant.name)) {
         let message = format!("this playbook is for the tenant `{}`, not for `{}`", wanted.value, tenant.name);
         problems.push(at(playbook, wanted.place, message));
     }
-    Ok(Some(simulated(Some(tenant))?))
+    let (tenant, simulator) = simulated(Some(tenant))?;
+    Ok(Some(Located { tenant, simulator, file }))
 }
 
 fn no_tenant(selection: &Selection, playbook: Option<&Playbook>) -> Problem {
@@ -359,12 +375,16 @@ pub fn read_playbook(file: &Path, problems: &mut Vec<Problem>) -> Option<Playboo
 
 /// Reads a tenant file; its problems are added to the others.
 pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
+    read_tenant_file(file, problems).map(|(tenant, _)| tenant)
+}
+
+fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant, PlannedFile)> {
     let text = read_yaml(file, problems)?;
     let mut tenant = keep(tenant::read(&file.to_string_lossy(), &text), problems)?;
     if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
         *token = file.parent().unwrap_or(Path::new("")).join(&token);
     }
-    Some(tenant)
+    Some((tenant, planned_files::planned(FileRole::Tenant, file, text.as_bytes())))
 }
 
 /// A tenant file on its own.

@@ -39,12 +39,17 @@ pub fn beside(playbook: &Playbook, template: &Path) -> PathBuf {
 
 /// Refuses `--report`s that cannot be made, or that would replace each other or a file that the run reads.
 pub fn check(running: &Running, selection: Option<&Selection>, state: &Path) -> Result<(), Failure> {
+    let inputs = |selection: &Selection| -> Vec<PathBuf> {
+        [&selection.file].into_iter().chain(&selection.events).chain(&selection.tenant.tenant).cloned().collect()
+    };
+    check_beside(running, &selection.map(inputs).unwrap_or_default(), state)
+}
+
+/// As [`check`], with these inputs.
+pub fn check_beside(running: &Running, inputs: &[PathBuf], state: &Path) -> Result<(), Failure> {
     let state = whereabouts(state);
     let mut taken: Vec<(PathBuf, String)> = Vec::new();
-    if let Some(selection) = selection {
-        let inputs = [&selection.file].into_iter().chain(&selection.events).chain(&selection.tenant.tenant);
-        taken.extend(inputs.map(|input| (whereabouts(input), format!("the input {}", input.display()))));
-    }
+    taken.extend(inputs.iter().map(|input| (whereabouts(input), format!("the input {}", input.display()))));
     for (format, path) in &running.reports {
         report::check_format(format).map_err(|e| Failure::Usage(e.to_string()))?;
         let place = whereabouts(path);
@@ -60,7 +65,7 @@ pub fn check(running: &Running, selection: Option<&Selection>, state: &Path) -> 
 }
 
 /// A path as the system sees it, also when the file itself is not there yet.
-fn whereabouts(path: &Path) -> PathBuf {
+pub(super) fn whereabouts(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let Ok(there) = absolute.canonicalize() {
         return there;

@@ -5,16 +5,17 @@
 //! when the earlier steps of its target are done, or go with it.
 
 use super::inputs::Prepared;
+use super::plan::tell_next;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{confirm, report_paths, say, tell};
+use super::{confirm, plan_file, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
-use crate::plan::{self, ItemRow, show};
+use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, is_held, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
 use std::io::IsTerminal;
@@ -37,7 +38,11 @@ pub struct Order {
 /// Plans, shows, asks, and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let Order { retrying, taking, keeping, running, state } = order;
-    if !retrying.yes && !retrying.dry_run && !std::io::stdin().is_terminal() {
+    if let Some(output) = &retrying.output {
+        plan_file::check_place(output, &taking.tenant.clone().into_iter().collect::<Vec<_>>())?;
+    }
+    let carries_out = !retrying.dry_run && retrying.output.is_none();
+    if !retrying.yes && carries_out && !std::io::stdin().is_terminal() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
         ));
@@ -49,7 +54,16 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let earlier = standing.meta().clone();
     let chosen = choose(&standing, retrying)?;
     let permitted = permitted(&chosen, retrying);
-    let plan = plan::retry(standing.header(), chosen.into_iter().map(|(row, _)| row).collect());
+    let origin = Origin {
+        kind: OriginKind::Retry,
+        run: earlier.id.clone(),
+        permitted: permitted.as_ref().map(|(items, reason)| Permitted {
+            items: items.iter().map(|item| item.0).collect(),
+            reason: reason.clone(),
+        }),
+        left_out: Vec::new(),
+    };
+    let plan = plan::retry(standing.header(), chosen.into_iter().map(|(row, _)| row).collect(), origin);
     let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
     drop(standing);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
@@ -59,9 +73,16 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         tell("dry run: no connection was opened, nothing was sent");
         return Ok(ExitCode::Fine);
     }
+    if let Some(output) = &retrying.output {
+        plan_file::write(&plan, output)?;
+        say(&show::text(&plan))?;
+        tell_next(&plan, output);
+        let held = is_held(&plan);
+        return if held.is_empty() { Ok(ExitCode::Fine) } else { Err(Failure::Held(held.join("\n"))) };
+    }
     report_paths::check(running, None, state)?;
     let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
-    let going = Going { running, state, retry_of: Some(earlier.id), permitted, approved };
+    let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 

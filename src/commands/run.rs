@@ -4,7 +4,7 @@ use super::confirm::{self, Approved};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, overlap, report_paths, room, tell};
+use super::{apply, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
@@ -53,7 +53,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
     let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;
-    let going = Going { running, state, retry_of: None, permitted: None, approved };
+    let going = Going { running, state, retry_of: None, permitted: None, once: false, approved };
     runtime.block_on(carry_out(prepared, going))
 }
 
@@ -67,6 +67,8 @@ pub struct Going<'a> {
     pub retry_of: Option<String>,
     /// Items that may be sent although they may have been carried out, and why.
     pub permitted: Option<(Vec<ItemId>, String)>,
+    /// Whether a plan that a run carried out already is refused.
+    pub once: bool,
     /// What was said before.
     pub approved: Approved,
 }
@@ -96,7 +98,7 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 /// Carries a plan out as a new run.
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let Going { running, state, retry_of, permitted, approved } = going;
+    let Going { running, state, retry_of, permitted, once, approved } = going;
     let Approved { skipped, state_warning } = approved;
     overseer::refuse_if_forbidden(state, &plan.header).await?;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
@@ -107,6 +109,10 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
     let created = wall_clock();
     let journal = Journal::open(state, &plan.header.tenant.name)?;
+    if once {
+        // Here nobody else begins, so that of two that carry out one plan at once the second sees the first.
+        apply::refuse_carried_out(journal.run_of_plan(&plan.header.digest)?)?;
+    }
     let spent = spent_until(created, &plan.header, &journal)?;
     let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();
     let day = today.to_zoned(jiff::tz::TimeZone::system()).date();

@@ -126,6 +126,11 @@ impl Standing {
         Ok(lines)
     }
 
+    /// Whether every item has its final outcome.
+    pub fn is_complete(&self) -> bool {
+        self.folded.totals.complete
+    }
+
     /// The code that a command which carried out this run ends with.
     pub fn exit_code(&self) -> ExitCode {
         self.exit_code

@@ -56,6 +56,7 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
                 filter: None,
                 on_unknown: OnUnknown::Continue,
                 inverse_id: None,
+                inverse: None,
                 flow: crate::plan::PlannedFlow::default(),
             })
             .collect(),
@@ -81,6 +82,9 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
         sources: vec![],
         rows: 0,
         reports: vec![],
+        tool_version: "0.1.0".to_owned(),
+        files: Vec::new(),
+        origin: None,
         digest: String::new(),
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn playbook(data: &[u8]) {
     let sources = vec!["e.csv".to_owned()];
     let events = events::Events { sources, rows, bytes, ..events::Events::default() };
     let work = plan::Work::Playbook(&playbook);
-    let request = plan::Request { work, tenant: &TENANT, vars, events, partial: true, simulated: true };
+    let request =
+        plan::Request { work, tenant: &TENANT, vars, events, partial: true, simulated: true, files: Vec::new() };
     match plan::build(request) {
         Ok(plan) => adds_up(&plan),
         Err(problems) => {
@@ -50,6 +51,20 @@ fn adds_up(plan: &Plan) {
     assert!(limits.concurrency <= TENANT.limits.concurrency, "a playbook only tightens");
     assert!((1..=TENANT.limits.batch_size).contains(&limits.batch_size), "a playbook only tightens");
     assert!(limits.requests.is_none_or(|rate| rate.calls > 0 && !rate.window.is_zero()), "a window holds something");
+}
+
+/// A plan file is what its plan would be written as, or it is refused; whatever is read can be shown.
+pub(super) fn plan_file(data: &[u8]) {
+    match plan::file::read(&mut &data[..]) {
+        Ok(plan) => {
+            let mut written = Vec::new();
+            plan::file::write(&plan, &mut written).expect("what was read can be written");
+            assert_eq!(written, data, "a plan file is what is written of its plan");
+            assert!(!plan::show::text(&plan).contains(|c| inert::acts(c) && c != '\n'), "text that acts");
+            assert!(plan::diff::diff(&plan, &plan).is_empty(), "a plan does not differ from itself");
+        }
+        Err(refused) => assert!(!refused.to_string().contains('\n'), "a refusal is one line"),
+    }
 }
 
 /// A tenant names no address but an own one without encryption, or everything against it stands inside of the file.

@@ -4,11 +4,11 @@
 //! goes on to read a run does. A journal that cannot be read does not hide those of other tenants, and is never passed
 //! over in silence: whoever asks is told, or refused where the answer may stand in it.
 
-use super::StoreError;
 use super::folder;
 use super::head;
 use super::reader::{RunReader, parse, stored_head};
 use super::schema::{damage, from_sqlite, open_for_reading};
+use super::{Journal, StoreError};
 use crate::engine::fact::{Moment, What};
 use crate::run::RunMeta;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -130,6 +130,36 @@ pub(super) fn names(state: &Path) -> Result<Vec<String>, StoreError> {
         Ok(found.into_iter().map(|candidate| candidate.id.to_ascii_lowercase()).collect())
     };
     Ok(in_each_database(state, names)?.found)
+}
+
+/// The newest run of this tenant that carries out the plan of this digest, or did so.
+pub fn run_of_plan(state: &Path, tenant: &str, digest: &str) -> Result<Option<RunSummaryRow>, StoreError> {
+    let folder = state.join(tenant);
+    if !folder::is_tenant_name(tenant) {
+        return Err(folder::io_error("use", &folder, "that cannot be a tenant's name"));
+    }
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let found = in_database_of(&folder, &|path, connection| of_plan(connection, path, digest))?;
+    Ok(found.and_then(|mut runs| runs.pop()))
+}
+
+impl Journal {
+    /// As [`run_of_plan`], by who stands at the gate: nobody begins another meanwhile.
+    pub fn run_of_plan(&self, digest: &str) -> Result<Option<RunSummaryRow>, StoreError> {
+        of_plan(self.connection(), self.path(), digest).map(|mut runs| runs.pop())
+    }
+}
+
+/// The newest run with a plan of this digest, alone.
+fn of_plan(connection: &Connection, path: &Path, digest: &str) -> Result<Vec<RunSummaryRow>, StoreError> {
+    let sql = "SELECT run FROM runs WHERE json_extract(header, '$.digest') = ?1 ORDER BY run DESC LIMIT 1";
+    let read = || -> rusqlite::Result<Option<i64>> {
+        connection.prepare_cached(sql)?.query_row([digest], |row| row.get(0)).optional()
+    };
+    let key = read().map_err(|e| from_sqlite("read", path, e))?;
+    key.map(|key| summary(connection, path, key)).into_iter().collect()
 }
 
 /// One run's line.

@@ -45,6 +45,7 @@ fn step(name: &str) -> PlannedStep {
         filter: None,
         on_unknown: OnUnknown::Stop,
         inverse_id: None,
+        inverse: None,
         flow: crate::plan::PlannedFlow::default(),
     }
 }
@@ -73,6 +74,9 @@ fn header(rows: u32) -> PlanHeader {
         sources: vec!["export.csv".to_owned()],
         rows,
         reports: Vec::new(),
+        tool_version: "0.1.0".to_owned(),
+        files: Vec::new(),
+        origin: None,
         digest: "0".repeat(64),
     }
 }

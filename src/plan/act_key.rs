@@ -79,6 +79,7 @@ mod tests {
             filter: None,
             on_unknown: OnUnknown::Stop,
             inverse_id,
+            inverse: None,
             flow: crate::plan::PlannedFlow::default(),
         }
     }

@@ -6,7 +6,7 @@
 use super::problems::{self, Origin, Problems};
 use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{check_columns, check_filters, compiled_steps};
-use super::{Plan, PlanHeader, PlannedReport, PlannedTenant, RowWithoutItem};
+use super::{Plan, PlanHeader, PlannedFile, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{digest, release, repeats, select, settings, targets};
 use crate::events::{Events, RefusedRow};
 use crate::playbook::{Caution, Playbook, ReportFormat, WaveSize};
@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub partial: bool,
     /// Whether the built-in simulator stands in for the tenant.
     pub simulated: bool,
+    /// The files that all this was read from.
+    pub files: Vec<PlannedFile>,
 }
 
 /// A playbook, or what stands for one on the command line.
@@ -69,7 +71,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let comment = settings::comment(&request.work, &vars, &origin, &mut found);
     let (limits, polling) = settings::tightened(&request.work, request.tenant, &origin, &mut found);
     check_tenant(&request, &origin, &mut found);
-    let Request { work, tenant, events, partial, simulated, .. } = request;
+    let Request { work, tenant, events, partial, simulated, files, .. } = request;
     let steps = compiled_steps(&work, tenant, &events, &vars, &origin, &mut found);
     check_columns(&steps, &events, &origin, &mut found);
     let column = match &work {
@@ -137,6 +139,9 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
         rows,
         reports,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        files,
+        origin: None,
         digest: String::new(),
     };
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
@@ -151,7 +156,8 @@ pub fn check(playbook: &Playbook, tenant: Option<&Tenant>) -> Vec<Problem> {
     let vars = required.map(|var| (var.name.value.clone(), "value".to_owned())).collect();
     let work = Work::Playbook(playbook);
     if let Some(tenant) = tenant {
-        let request = Request { work, tenant, vars, events: Events::default(), partial: true, simulated: false };
+        let (events, files) = (Events::default(), Vec::new());
+        let request = Request { work, tenant, vars, events, partial: true, simulated: false, files };
         return build(request).err().unwrap_or_default();
     }
     let mut found = Problems::default();

@@ -6,8 +6,8 @@
 //! the same digest from any folder. Nothing is taken from the clock, the environment or the order of a hash table.
 
 use super::{
-    Budget, OnUnknown, Overlap, Plan, PlanHeader, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep,
-    PlannedTenant, RowWithoutItem,
+    Budget, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader, PlannedFile,
+    PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
 };
 use crate::events::{Event, RowPlace};
 use crate::playbook::{Promote, Schedule};
@@ -100,18 +100,23 @@ impl Canon {
             sources,
             rows,
             reports,
+            // What plans is not what is planned: another version that plans the same gives the same digest.
+            tool_version: _,
+            files,
+            origin,
             digest: _,
         } = header;
         self.text(playbook);
         self.text(description);
         self.text(comment);
         self.tenant(tenant);
-        self.list(steps, |canon, PlannedStep { name, action, filter, on_unknown, inverse_id, flow }| {
+        self.list(steps, |canon, PlannedStep { name, action, filter, on_unknown, inverse_id, inverse, flow }| {
             canon.text(name);
             canon.action(action);
             canon.option(filter.as_ref(), |canon, filter| canon.text(filter));
             canon.number(u64::from(*on_unknown == OnUnknown::Continue));
             canon.option(inverse_id.as_ref(), |canon, id| canon.0.update(id.to_le_bytes()));
+            canon.option(inverse.as_ref(), Canon::action);
             canon.flow(flow);
         });
         self.limits(limits);
@@ -138,6 +143,35 @@ impl Canon {
                 None => canon.text(format),
             }
             canon.text(path);
+        });
+        self.list(files, |canon, PlannedFile { role, name, sha256 }| {
+            canon.text(role.as_str());
+            canon.file_name(Path::new(name));
+            canon.text(sha256);
+        });
+        self.option(origin.as_ref(), Self::origin);
+    }
+
+    fn origin(&mut self, Origin { kind, run, permitted, left_out }: &Origin) {
+        self.text(match kind {
+            OriginKind::Retry => "retry",
+            OriginKind::Undo => "undo",
+        });
+        self.text(run);
+        self.option(permitted.as_ref(), |canon, Permitted { items, reason }| {
+            canon.list(items, |canon, item| canon.number(u64::from(*item)));
+            canon.text(reason);
+        });
+        self.list(left_out, |canon, LeftOut { step, state, reason, count, items }| {
+            canon.text(step);
+            canon.number(match state {
+                Leaving::CannotBeUndone => 0,
+                Leaving::NobodyKnows => 1,
+                Leaving::NothingToUndo => 2,
+            });
+            canon.text(reason);
+            canon.number(u64::from(*count));
+            canon.text(items);
         });
     }
 

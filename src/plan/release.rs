@@ -7,7 +7,7 @@
 
 use super::build::Work;
 use super::problems::{Origin, Problems};
-use crate::playbook::{FailureBudget, Playbook, Promote, Schedule, WaveSize};
+use crate::playbook::{FailureBudget, Percent, Playbook, Promote, Schedule, Tolerated, WaveSize};
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,21 @@ fn cumulative(sizes: &[Spanned<WaveSize>], targets: u32, origin: &Origin, found:
 }
 
 impl PlannedRelease {
+    /// For some of the plan's items, planned once more: waves of the same sizes, as far as there are targets, and the
+    /// budget of so many items.
+    pub(super) fn among(&self, targets: u32, items: u32) -> Self {
+        let mut waves: Vec<u32> = self.waves.iter().map(|end| *end.min(&targets)).collect();
+        waves.dedup();
+        if waves.len() < 2 {
+            waves.clear();
+        }
+        let budget = self.budget.clone().map(|budget| match budget.written.strip_suffix('%').map(str::parse::<u8>) {
+            Some(Ok(percent)) => Budget { tolerated: Tolerated::Percent(Percent(percent)).among(items), ..budget },
+            _ => budget,
+        });
+        Self { waves, budget, ..self.clone() }
+    }
+
     /// The wave of a target, from 0.
     pub fn wave_of(&self, target: u32) -> usize {
         self.waves.partition_point(|end| *end <= target)

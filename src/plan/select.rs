@@ -37,6 +37,7 @@ impl ReadyStep {
             filter: self.filter.map(|(source, ..)| source),
             on_unknown: on_unknown.unwrap_or(careful),
             inverse_id: inverse.map(|action| action.id),
+            inverse: inverse.cloned(),
             flow: self.flow,
             action: self.action,
         }

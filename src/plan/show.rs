@@ -6,7 +6,7 @@
 mod release;
 
 use super::forecast::{Forecast, forecast};
-use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep};
+use super::{OnUnknown, OriginKind, Plan, PlanHeader, PlannedItem, PlannedStep, undo};
 use crate::events::Event;
 use crate::inert;
 use crate::noun::count;
@@ -38,6 +38,11 @@ pub fn text(plan: &Plan) -> String {
         out += &format!("\n{} without an item:\n", count(plan.rows_without_item.len(), "row"));
         reasons.iter().for_each(|line| out += &format!("  {line}\n"));
     }
+    let left = left_as_it_was(plan);
+    if !left.is_empty() {
+        out += "\nnot undone:\n";
+        left.iter().for_each(|line| out += &format!("  {line}\n"));
+    }
     if !plan.items.is_empty() {
         out += "\n";
         out += &columns(&item_table(plan));
@@ -67,6 +72,11 @@ pub fn markdown(plan: &Plan) -> String {
     if !reasons.is_empty() {
         out += &format!("\n**{} without an item**\n\n", count(plan.rows_without_item.len(), "row"));
         reasons.iter().for_each(|line| out += &format!("- {}\n", escaped(line)));
+    }
+    let left = left_as_it_was(plan);
+    if !left.is_empty() {
+        out += "\n**not undone**\n\n";
+        left.iter().for_each(|line| out += &format!("- {}\n", escaped(line)));
     }
     if !plan.items.is_empty() {
         let summary = count(plan.items.len(), "item");
@@ -101,6 +111,8 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("limits", limits_json(header)),
         ("release", release::json(plan)),
         ("sources", json!(header.sources)),
+        ("files", json!(header.files)),
+        ("origin", json!(header.origin)),
         ("reports", json!(header.reports)),
         (
             "counts",
@@ -146,7 +158,7 @@ fn milliseconds(time: std::time::Duration) -> u64 {
 }
 
 fn step_json(step: &PlannedStep) -> serde_json::Value {
-    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, flow } = step;
+    let PlannedStep { name, action, filter, on_unknown, inverse_id: _, inverse: _, flow } = step;
     json!({"name": name, "action": action.name, "action_id": action.id, "event_types": action.event_types,
         "reversible": action.reversible, "repeat_safe": action.repeat_safe, "on_unknown": on_unknown, "where": filter,
         "after": flow.after, "once": flow.once, "allow_failure": flow.allow_failure,
@@ -204,9 +216,18 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     if !header.description.is_empty() {
         facts.insert(1, ("about", inert(&header.description)));
     }
+    // That of an undo says so itself.
+    if let Some(origin) = header.origin.as_ref().filter(|origin| origin.kind == OriginKind::Retry) {
+        facts.push(("retry of", inert(&origin.run)));
+    }
     let sources: Vec<String> = header.sources.iter().map(|source| inert(source)).collect();
     facts.push(("events", format!("{} from {}", count(header.rows, "row"), sources.join(", "))));
     facts
+}
+
+/// What an undo leaves alone, a line for each step and reason.
+fn left_as_it_was(plan: &Plan) -> Vec<String> {
+    plan.header.origin.iter().flat_map(undo::left_lines).map(|line| inert(&line)).collect()
 }
 
 fn step_table(plan: &Plan) -> Vec<Vec<String>> {

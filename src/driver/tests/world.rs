@@ -236,6 +236,7 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         filter: None,
         on_unknown: OnUnknown::Continue,
         inverse_id: None,
+        inverse: None,
         flow: crate::plan::PlannedFlow::default(),
     };
     PlanHeader {
@@ -252,6 +253,9 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),
+        tool_version: "0.1.0".to_owned(),
+        files: Vec::new(),
+        origin: None,
         digest: String::new(),
         tenant: PlannedTenant {
             name: tenant.name.clone(),

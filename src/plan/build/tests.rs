@@ -135,12 +135,20 @@ fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn plan_of(playbook: &Playbook, events: Events) -> Result<Plan, Vec<Problem>> {
     let (tenant, vars) = (tenant(), given(&[("ticket", "INC-7")]));
     let work = Work::Playbook(playbook);
-    build(Request { work, tenant: &tenant, vars, events, partial: false, simulated: false })
+    build(Request { work, tenant: &tenant, vars, events, partial: false, simulated: false, files: Vec::new() })
 }
 
 fn ad_hoc(ad_hoc: AdHoc, events: Events, partial: bool) -> Result<Plan, Vec<Problem>> {
     let work = Work::AdHoc(AdHoc { name: "hits".into(), ..ad_hoc });
-    build(Request { work, tenant: &tenant(), vars: BTreeMap::new(), events, partial, simulated: false })
+    build(Request {
+        work,
+        tenant: &tenant(),
+        vars: BTreeMap::new(),
+        events,
+        partial,
+        simulated: false,
+        files: Vec::new(),
+    })
 }
 
 fn by_action(name: &str) -> AdHoc {
@@ -298,7 +306,15 @@ fn all_problems_come_in_one_pass_each_at_its_place() {
     let rows = events(&[r#"FILE a f1 - {"Verdict":"BAD"}"#]);
     let (tenant, vars) = (tenant(), given(&[("tickets", "INC-7")]));
     let work = Work::Playbook(&wrong);
-    let result = build(Request { work, tenant: &tenant, vars, events: rows, partial: true, simulated: false });
+    let result = build(Request {
+        work,
+        tenant: &tenant,
+        vars,
+        events: rows,
+        partial: true,
+        simulated: false,
+        files: Vec::new(),
+    });
     assert_eq!(
         said(result),
         [
@@ -378,7 +394,15 @@ fn what_is_sent_must_be_there_after_fill() {
     filled.actions[1].fill.push((FillField::EventId, FillField::AgentId));
     let work = Work::AdHoc(by_action("quarantine-file"));
     let vars = BTreeMap::new();
-    let plan = build(Request { work, tenant: &filled, vars, events: rows, partial: false, simulated: false });
+    let plan = build(Request {
+        work,
+        tenant: &filled,
+        vars,
+        events: rows,
+        partial: false,
+        simulated: false,
+        files: Vec::new(),
+    });
     assert_eq!(plan.expect("the fill provides it").items.len(), 1);
 }
 
@@ -491,6 +515,7 @@ fn the_forecast_is_a_lower_bound_from_the_plan_alone() {
         events: events(&lines),
         partial: false,
         simulated: false,
+        files: Vec::new(),
     };
     // 137 calls, 40 an hour: the last ones go out after three more hours.
     assert_eq!(forecast(&build(request).expect("a plan")).least_time, seconds(3 * 3600));
@@ -584,7 +609,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = || build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(&lines),
-            partial: true, simulated: false,
+            partial: true, simulated: false, files: Vec::new(),
         }).expect("a plan");
         let plan = make();
         let mut seen = std::collections::HashSet::new();
@@ -612,7 +637,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = |lines: &[&str]| build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(lines),
-            partial: true, simulated: false,
+            partial: true, simulated: false, files: Vec::new(),
         }).expect("a plan");
         let (fewer, whole) = (make(&some), make(&all));
         prop_assert_eq!(&whole.items[..fewer.items.len()], &fewer.items[..]);

@@ -3,6 +3,7 @@
 use super::super::{AdHoc, Request, Work, build};
 use super::*;
 use crate::events::{Event, Events, RowPlace};
+use crate::plan::OriginKind;
 use crate::tenant::EventType;
 use std::collections::BTreeMap;
 
@@ -26,7 +27,15 @@ fn first() -> Plan {
     let tenant = crate::tenant::read("tenant.yaml", TENANT).expect("a tenant");
     let events = Events { sources: vec!["hits.csv".into()], rows: (1..=5).map(event).collect(), ..Events::default() };
     let work = Work::AdHoc(AdHoc { name: "hits".into(), action: Some("kill".into()), ..AdHoc::default() });
-    let request = Request { work, tenant: &tenant, vars: BTreeMap::new(), events, partial: false, simulated: false };
+    let request = Request {
+        work,
+        tenant: &tenant,
+        vars: BTreeMap::new(),
+        events,
+        partial: false,
+        simulated: false,
+        files: Vec::new(),
+    };
     build(request).expect("a plan")
 }
 
@@ -34,9 +43,13 @@ fn row(item: u32, step: u16, target: u32, row: u32) -> ItemRow {
     ItemRow { item, step, target, event: event(row) }
 }
 
+fn origin() -> Origin {
+    Origin { kind: OriginKind::Retry, run: "hits-0612-7f3".into(), permitted: None, left_out: Vec::new() }
+}
+
 #[test]
 fn items_share_their_event_and_targets_are_numbered_anew() {
-    let plan = retry(&first().header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)]);
+    let plan = retry(&first().header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)], origin());
     let items: Vec<_> = plan.items.iter().map(|item| (item.event, item.step, item.target)).collect();
     assert_eq!(items, [(0, 0, 0), (0, 1, 0), (1, 1, 1)]);
     assert_eq!((plan.events.len(), plan.header.rows), (2, 2));
@@ -45,8 +58,19 @@ fn items_share_their_event_and_targets_are_numbered_anew() {
 #[test]
 fn its_digest_is_its_own_and_that_of_the_same_items() {
     let first = first();
-    let digest = |rows| retry(&first.header, rows).header.digest;
+    let digest = |rows| retry(&first.header, rows, origin()).header.digest;
     assert_ne!(digest(vec![row(0, 0, 0, 1)]), first.header.digest);
     assert_eq!(digest(vec![row(3, 0, 7, 2)]), digest(vec![row(8, 0, 5, 2)]));
     assert_ne!(digest(vec![row(3, 0, 7, 2)]), digest(vec![row(3, 0, 7, 3)]));
+}
+
+#[test]
+fn waves_keep_their_sizes_and_a_share_of_failures_is_one_of_the_items_that_are_left() {
+    let mut header = first().header;
+    header.release.waves = vec![1, 3, 5];
+    for (count, waves) in [(1, &[][..]), (2, &[1, 2]), (3, &[1, 3]), (4, &[1, 3, 4]), (5, &[1, 3, 5])] {
+        let again = retry(&header, (0..count).map(|item| row(item, 0, item, item + 1)).collect(), origin());
+        assert_eq!(again.header.release.waves, waves, "{count} targets");
+        assert_eq!(again.header.release.budget.expect("a budget").tolerated, 0, "a tenth of {count} items");
+    }
 }

@@ -38,6 +38,9 @@ pub(in crate::report) fn header() -> PlanHeader {
         sources: vec!["hits.csv".to_owned(), "more.json".to_owned()],
         rows: 12,
         reports: vec![PlannedReport { format: "csv".to_owned(), path: "out/{{ run.id }}.csv".to_owned() }],
+        tool_version: "0.1.0".to_owned(),
+        files: Vec::new(),
+        origin: None,
         digest: "d1d1d1".to_owned(),
     }
 }
@@ -50,6 +53,7 @@ fn step(name: &str, action: &str, id: i64) -> PlannedStep {
         filter: None,
         on_unknown: OnUnknown::Stop,
         inverse_id: None,
+        inverse: None,
         flow: crate::plan::PlannedFlow::default(),
     }
 }

@@ -224,6 +224,7 @@ fn steps(chance: &mut Rng) -> Vec<PlannedStep> {
                 filter: None,
                 on_unknown,
                 inverse_id: None,
+                inverse: None,
                 flow: flows.next().unwrap_or_default(),
             }
         })
@@ -325,6 +326,9 @@ fn header(chance: &mut Rng, steps: Vec<PlannedStep>) -> PlanHeader {
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),
+        tool_version: "0.1.0".to_owned(),
+        files: Vec::new(),
+        origin: None,
         digest: String::new(),
         tenant: PlannedTenant {
             name: "seed".into(),

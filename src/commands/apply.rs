@@ -1,0 +1,138 @@
+//! `quell apply`: carries out exactly what a plan file holds, or less: what earlier runs did is skipped.
+//!
+//! Nothing is selected here. The plan is read whole or refused; the files it names must be what they were; it must be
+//! meant for this tenant, not be held, be approved where it asks for that, and not have been carried out before. All of
+//! it is looked at before a token is read, and whether it was carried out once more where runs begin.
+
+use super::inputs::{self, Prepared};
+use super::run::{Going, carry_out, runtime};
+use super::taken::{same_tenant, simulator_of};
+use super::{confirm, plan_file, planned_files, report_paths, tell};
+use crate::cli::{Applying, Taking};
+use crate::engine::fact::ItemId;
+use crate::error::{ExitCode, Failure};
+use crate::inert;
+use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
+use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, is_held};
+use crate::report;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Reads, looks, shows, asks, and carries out.
+pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
+    let Applying { yes, running, state, keeping, .. } = order;
+    if !yes && !std::io::stdin().is_terminal() {
+        return Err(Failure::Held(
+            "there is no terminal to ask on\nhelp: look at `quell show PLAN` first, then give --yes".to_owned(),
+        ));
+    }
+    let plan = plan_file::read(&order.plan)?;
+    let runtime = runtime()?;
+    // The simulator's time is the runtime's.
+    let _entered = runtime.enter();
+    let inputs = [order.plan.clone()].into_iter().chain(plan_file::inputs_of(&plan)).collect::<Vec<_>>();
+    report_paths::check_beside(running, &inputs, state)?;
+    look(&plan, order)?;
+    let simulator = plan.header.tenant.simulated.then(|| simulator_of(&plan.header));
+    let (retry_of, permitted) = of_origin(plan.header.origin.as_ref());
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _): &(Vec<ItemId>, String)| items);
+    let approved = confirm::show_and_ask(&plan, may_be_repeated, *yes, running, (state, *keeping))?;
+    let going = Going { running, state, retry_of, permitted, once: true, approved };
+    runtime.block_on(carry_out(Prepared { plan, simulator }, going))
+}
+
+/// Whether the plan may be carried out, by all that can be known before a person is asked.
+fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
+    let tenant = &plan.header.tenant;
+    if order.simulate && !tenant.simulated {
+        return Err(Failure::Usage(format!(
+            "--simulate: this plan was not made for the built-in simulator: it reaches {}; nothing was sent\n\
+             help: `quell plan … --simulate -o PLAN` makes one that is",
+            inert::terminal(&tenant.name)
+        )));
+    }
+    let held = is_held(plan);
+    if !held.is_empty() {
+        return Err(Failure::Held(format!("{}\nnothing was sent", held.join("\n"))));
+    }
+    let files = &plan.header.files;
+    planned_files::check_unchanged(files)?;
+    if files.iter().any(|file| file.name == STDIN) && !order.running.quiet {
+        tell("standard input was read for this plan; it is not read again");
+    }
+    for planned in &plan.header.reports {
+        // Better now than after everything was carried out.
+        let made = report::parse_format(&planned.format).and_then(|format| report::check_format(&format));
+        made.map_err(|e| Failure::Held(format!("a report of this plan cannot be made: {e}; nothing was sent")))?;
+    }
+    same_tenant(&plan.header, &order.taking)?;
+    is_of_its_tenant(plan, &order.state)?;
+    approvals_of(plan)?;
+    refuse_carried_out(journal::run_of_plan(&order.state, &tenant.name, &plan.header.digest)?)
+}
+
+/// Whether the plan's tenant is that of the file, or of the run, that it was made from. A plan that was put together by
+/// hand could name any.
+fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
+    let planned = &plan.header.tenant;
+    if let Some(origin) = &plan.header.origin {
+        let run = || inert::terminal(&origin.run).into_owned();
+        let reader = match RunReader::of_tenant(state, &planned.name, &origin.run) {
+            Err(StoreError::NoRun(_)) => {
+                return Err(Failure::Held(format!(
+                    "this plan takes up run {}, which this state folder does not know; nothing was sent\n\
+                     help: give --state-dir of the folder with that run",
+                    run()
+                )));
+            }
+            read => read?,
+        };
+        if reader.header().tenant != *planned {
+            return Err(Failure::Held(format!("this plan is for another tenant than run {}; nothing was sent", run())));
+        }
+        return Ok(());
+    }
+    if planned.simulated {
+        return Ok(());
+    }
+    let is_tenant = |file: &&PlannedFile| file.role == FileRole::Tenant;
+    let Some(file) = plan.header.files.iter().find(is_tenant) else {
+        return Err(Failure::Held("this plan names no tenant file; nothing was sent\nhelp: plan again".to_owned()));
+    };
+    let path = PathBuf::from(&file.name);
+    same_tenant(&plan.header, &Taking { tenant: Some(path.clone()), adopt: None })?;
+    if inputs::tenant_of(&path)?.auth != planned.auth {
+        return Err(Failure::Held(format!(
+            "{}: `auth` is not what the plan says; nothing was sent\nhelp: plan again",
+            inert::terminal(&file.name)
+        )));
+    }
+    Ok(())
+}
+
+/// Whether whoever has to approve the plan did so. No plan can ask for it yet.
+fn approvals_of(_: &Plan) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// The run that is tried again, and the items that may be repeated.
+fn of_origin(origin: Option<&Origin>) -> (Option<String>, Option<(Vec<ItemId>, String)>) {
+    let Some(Origin { kind: OriginKind::Retry, run, permitted, .. }) = origin else { return (None, None) };
+    let permitted = permitted
+        .as_ref()
+        .map(|permitted| (permitted.items.iter().map(|item| ItemId(*item)).collect(), permitted.reason.clone()));
+    (Some(run.clone()), permitted)
+}
+
+/// Refuses a plan that a run carried out already, or still does.
+pub(super) fn refuse_carried_out(run: Option<RunSummaryRow>) -> Result<(), Failure> {
+    let Some(run) = run else { return Ok(()) };
+    let id = &run.meta.id;
+    Err(Failure::Held(match run.ended {
+        Some(true) => format!(
+            "this plan was carried out as run {id}; nothing was sent\n\
+             help: `quell show {id}` says what came of it; `quell retry {id} --outcome failed` tries again what failed"
+        ),
+        _ => format!("run {id} of this plan is not finished; nothing was sent\nhelp: `quell resume {id}` goes on"),
+    }))
+}
