@@ -1,11 +1,13 @@
 //! What was typed, and what is used. It alone knows the arguments and the environment.
 
+mod approving;
 mod args;
 mod plans;
 mod values;
 
 mod later;
 
+pub use approving::Approving;
 pub use args::{
     Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
 };
@@ -14,6 +16,7 @@ pub use plans::{Applying, Planning};
 
 use crate::error::EXIT_CODES;
 use crate::playbook::{ReportFormat, Window};
+use approving::ApprovingArgs;
 use args::{StateArg, TakingArgs, VolatileArg};
 use clap::{Parser, Subcommand};
 use later::{ResolvingArgs, RetryingArgs};
@@ -91,6 +94,8 @@ enum TypedCommand {
         #[command(flatten)]
         state: StateArg,
     },
+    /// Sign a plan file, once you have seen what it would do
+    Approve(ApprovingArgs),
     /// Plan, show, ask, and carry out
     Run {
         #[command(flatten)]
@@ -291,6 +296,7 @@ pub enum Command {
     Check { files: Vec<PathBuf>, tenant: Option<PathBuf> },
     Plan { selection: Selection, format: PlanFormat, simulate: bool, planning: Planning },
     Apply(Box<Applying>),
+    Approve(Approving),
     Run { selection: Selection, yes: bool, simulate: bool, keeping: Keeping, running: Running, state: PathBuf },
     Resume { run: Option<String>, taking: Taking, go_on: Option<String>, running: Running, state: PathBuf },
     Stop { run: Option<String>, state: PathBuf },
@@ -345,6 +351,7 @@ impl Typed {
             TypedCommand::Undo { run, output, tenant, state } => {
                 Command::Undo { run, output, taking: Taking { tenant, adopt: None }, state: state.folder()? }
             }
+            TypedCommand::Approve(approving) => Command::Approve(approving.approving()),
             TypedCommand::Resume { run, go_on, taking, running, state } => {
                 let go_on_because = taking.reason.clone().filter(|_| go_on);
                 let taking = taking.taking(go_on)?;

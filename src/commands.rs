@@ -1,7 +1,10 @@
 //! One file for each subcommand; each wires the parts together. What a command prints for people to keep goes to
 //! standard output, everything else to standard error.
 
+mod above;
 pub mod apply;
+pub mod approvals;
+pub mod approve;
 pub mod check;
 mod confirm;
 mod excerpts;
@@ -44,6 +47,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
             plan::execute(&selection, format, simulate, &planning)
         }
         Command::Apply(applying) => apply::execute(&applying),
+        Command::Approve(order) => approve::execute(&order),
         Command::Undo { run, output, taking, state } => undo::execute(&run, &output, &taking, &state),
         Command::Run { selection, yes, simulate, keeping, running, state } => {
             run::execute(&run::Order { selection, yes, simulate, keeping, running, state })

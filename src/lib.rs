@@ -15,6 +15,7 @@ pub mod tenant;
 pub mod playbook;
 pub mod events;
 pub mod plan;
+pub mod approval;
 
 pub mod run;
 pub mod engine;

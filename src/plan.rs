@@ -4,6 +4,7 @@
 //! It reads no file and asks nobody; readers hand it what they read.
 
 mod act_key;
+mod approval;
 mod build;
 pub mod diff;
 mod digest;
@@ -26,6 +27,7 @@ pub mod undo;
 
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
+pub use approval::PlannedApproval;
 pub use build::{AdHoc, Request, Work, build, check};
 pub use held::is_held;
 pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN};
@@ -93,6 +95,9 @@ pub struct PlanHeader {
     /// The run whose items it takes up.
     #[serde(default)]
     pub origin: Option<Origin>,
+    /// Who must have signed the plan, and whether its totals ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PlannedApproval>,
     /// SHA-256 over everything above and all items, in hexadecimal.
     pub digest: String,
 }

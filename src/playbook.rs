@@ -4,6 +4,7 @@
 //! This file holds the validated types. What depends on the tenant or on the events is checked where a plan is made;
 //! templates and filters are kept as they are written. It opens no other file.
 
+mod approval;
 mod caution;
 mod control;
 mod flow;
@@ -13,6 +14,7 @@ mod released;
 mod schedule;
 mod tighten;
 
+pub use approval::RequireApproval;
 pub use caution::{Caution, DEDUPE_WINDOW, OnUnknown, Overlap, Window};
 pub use control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tolerated, WaveSize};
 pub use file::schema;
@@ -70,6 +72,8 @@ pub struct Playbook {
     pub caution: Caution,
     /// How it is released, and what stops it by itself.
     pub release: Release,
+    /// Who must have signed a plan of it.
+    pub require_approval: Option<RequireApproval>,
     /// Reports to write at the end.
     pub reports: Vec<ReportRequest>,
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in the order in which one may know another: each may know what it lists, and lists only rooms above it,
 /// so that there is no way around in a circle. The name is the module's: `src/NAME.rs` with all below `src/NAME/`.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("inert", &[]),
     ("noun", &[]),
     ("problem", &["inert"]),
@@ -18,6 +18,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("playbook", &["inert", "problem", "yaml", "tenant"]),
     ("events", &["inert", "noun", "problem", "tenant"]),
     ("plan", &["inert", "noun", "problem", "yaml", "tenant", "playbook", "events"]),
+    // It proves that people have signed a plan; who asks, and what is then done, is not its business.
+    ("approval", &["inert", "noun", "problem", "yaml", "tenant", "playbook", "events", "plan"]),
     ("engine", &["inert", "tenant", "events", "plan"]),
     ("run", &["engine"]),
     // The store and the way to the API carry the engine's facts and calls, and do not know each other.
@@ -36,7 +38,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Commands wire all parts together.
-const EVERYTHING: [&str; 17] = [
+const EVERYTHING: [&str; 18] = [
     "inert",
     "noun",
     "problem",
@@ -45,6 +47,7 @@ const EVERYTHING: [&str; 17] = [
     "playbook",
     "events",
     "plan",
+    "approval",
     "engine",
     "run",
     "journal",

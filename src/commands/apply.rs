@@ -7,7 +7,7 @@
 use super::inputs::{self, Prepared};
 use super::run::{Going, carry_out, runtime};
 use super::taken::{same_tenant, simulator_of};
-use super::{confirm, plan_file, planned_files, report_paths, tell};
+use super::{approvals, confirm, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
 use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
@@ -67,7 +67,7 @@ fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
     }
     same_tenant(&plan.header, &order.taking)?;
     is_of_its_tenant(plan, &order.state)?;
-    approvals_of(plan)?;
+    approvals::check(plan, &order.plan, order.running.operator.as_deref())?;
     refuse_carried_out(journal::run_of_plan(&order.state, &tenant.name, &plan.header.digest)?)
 }
 
@@ -107,11 +107,6 @@ fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
             inert::terminal(&file.name)
         )));
     }
-    Ok(())
-}
-
-/// Whether whoever has to approve the plan did so. No plan can ask for it yet.
-fn approvals_of(_: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 

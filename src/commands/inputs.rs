@@ -1,7 +1,8 @@
 //! From what was selected on the command line to a plan: finds and reads the playbook, its tenant and its events, and
 //! says all problems of all of them in one pass.
 
-use super::{excerpts, planned_files, report_paths};
+pub use super::above::search_tenant;
+use super::{approvals, excerpts, planned_files, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
@@ -63,13 +64,16 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
         playbook.limits = LimitsPatch::default();
         playbook.polling = PollingPatch::default();
     }
+    let signers = approvals::read_signers(&playbook, &mut problems);
     let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
     let own = planned_files::planned(FileRole::Playbook, &playbook.file, playbook.text.as_bytes());
     let inputs: Vec<Input> = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input).collect();
-    let files = [own].into_iter().chain(file).chain(planned_files::of_events(&inputs, events.as_ref())).collect();
+    let files = [own].into_iter().chain(file).chain(planned_files::of_events(&inputs, events.as_ref()));
+    let files = files.chain(signers.as_ref().map(approvals::SignersFile::planned)).collect();
     let (work, simulated) = (Work::Playbook(&playbook), simulator.is_some());
     let request = Wanted { work, vars, tenant: &tenant, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
+    approvals::require_signers(&playbook, planned.as_ref(), signers.is_some(), &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
     }
@@ -391,24 +395,6 @@ fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant,
 pub fn tenant_of(file: &Path) -> Result<Tenant, Failure> {
     let mut problems = Vec::new();
     read_tenant(file, &mut problems).ok_or(Failure::Problems(problems))
-}
-
-/// `tenants/NAME.yaml` beside the playbook or in a folder above it, up to the repository's root; outside of a
-/// repository no further than the folder above.
-pub fn search_tenant(playbook: &Path, name: &str) -> Option<PathBuf> {
-    let given = playbook.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The real folder: `..` in what was typed must not lead through folders that are not above it.
-    let folder = given.canonicalize().ok()?;
-    let folders: Vec<&Path> = folder.ancestors().collect();
-    let root = folders.iter().position(|folder| folder.join(".git").exists());
-    let last = root.unwrap_or(1);
-    let given = playbook.parent().unwrap_or(Path::new(""));
-    (0..=last.min(folders.len().saturating_sub(1))).find_map(|up| {
-        let found = folders[up].join("tenants").join(format!("{name}.yaml"));
-        // Shown as the user would write it, so that messages hold no path of this machine.
-        let shown = given.join("../".repeat(up)).join("tenants").join(format!("{name}.yaml"));
-        found.is_file().then(|| if shown.is_file() { shown } else { found })
-    })
 }
 
 /// The built-in simulator and its tenant; with the actions, columns and words of the tenant it stands in for.

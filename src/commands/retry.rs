@@ -9,7 +9,7 @@ use super::plan::tell_next;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{confirm, plan_file, report_paths, say, tell};
+use super::{approvals, confirm, plan_file, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::ItemId;
@@ -80,6 +80,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         let held = is_held(&plan);
         return if held.is_empty() { Ok(ExitCode::Fine) } else { Err(Failure::Held(held.join("\n"))) };
     }
+    approvals::refuse_without(&plan, running)?;
     report_paths::check(running, None, state)?;
     let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };

@@ -4,7 +4,7 @@ use super::confirm::{self, Approved};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{apply, inputs, overlap, report_paths, room, tell};
+use super::{apply, approvals, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
@@ -50,6 +50,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     // The simulator's time is the runtime's.
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
+    approvals::refuse_without(&prepared.plan, &order.running)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
     let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;

@@ -85,6 +85,7 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
         tool_version: "0.1.0".to_owned(),
         files: Vec::new(),
         origin: None,
+        approval: None,
         digest: String::new(),
     }
 }

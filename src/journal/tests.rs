@@ -77,6 +77,7 @@ fn header(rows: u32) -> PlanHeader {
         tool_version: "0.1.0".to_owned(),
         files: Vec::new(),
         origin: None,
+        approval: None,
         digest: "0".repeat(64),
     }
 }

@@ -7,7 +7,7 @@ use super::problems::{self, Origin, Problems};
 use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedFile, PlannedReport, PlannedTenant, RowWithoutItem};
-use super::{digest, release, repeats, select, settings, targets};
+use super::{approval, digest, release, repeats, select, settings, targets};
 use crate::events::{Events, RefusedRow};
 use crate::playbook::{Caution, Playbook, ReportFormat, WaveSize};
 use crate::problem::Problem;
@@ -79,6 +79,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         Work::AdHoc(_) => None,
     };
     targets::check_column(column, &events.rows, &origin, &mut found);
+    approval::check(&work, Some(tenant), &vars, &origin, &mut found);
     let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
@@ -110,6 +111,8 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
 
     let (kept, items, count) = targets::number(all_events, &selection.chosen, &targets);
     let released = release::release(&work, count, items.len() as u32, &origin, &mut found);
+    let totals = approval::totals(&kept, &items, &steps, tenant, rows);
+    let approval = approval::planned(&work, &vars, &totals, &origin, &mut found);
     found.none()?;
     let without = rows_without_item(selection.without, selection.bad, refused);
     let caution = match work {
@@ -142,6 +145,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         files,
         origin: None,
+        approval,
         digest: String::new(),
     };
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
@@ -165,6 +169,7 @@ pub fn check(playbook: &Playbook, tenant: Option<&Tenant>) -> Vec<Problem> {
     let vars = settings::vars(&work, &vars, &origin, &mut found);
     settings::comment(&work, &vars, &origin, &mut found);
     check_filters(playbook, &vars, &origin, &mut found);
+    approval::check(&work, None, &vars, &origin, &mut found);
     found.none().err().unwrap_or_default()
 }
 

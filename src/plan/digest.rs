@@ -6,8 +6,8 @@
 //! the same digest from any folder. Nothing is taken from the clock, the environment or the order of a hash table.
 
 use super::{
-    Budget, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader, PlannedFile,
-    PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
+    Budget, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader, PlannedApproval,
+    PlannedFile, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
 };
 use crate::events::{Event, RowPlace};
 use crate::playbook::{Promote, Schedule};
@@ -104,6 +104,7 @@ impl Canon {
             tool_version: _,
             files,
             origin,
+            approval,
             digest: _,
         } = header;
         self.text(playbook);
@@ -150,6 +151,15 @@ impl Canon {
             canon.text(sha256);
         });
         self.option(origin.as_ref(), Self::origin);
+        // With its name, and not as an optional value: a plan that asks for none keeps the digest it had before any could.
+        if let Some(PlannedApproval { min, not_author, ttl, when, needed }) = approval {
+            self.text("approval");
+            self.number(u64::from(*min));
+            self.number(u64::from(*not_author));
+            self.time(*ttl);
+            self.option(when.as_ref(), |canon, when| canon.text(when));
+            self.number(u64::from(*needed));
+        }
     }
 
     fn origin(&mut self, Origin { kind, run, permitted, left_out }: &Origin) {

@@ -9,6 +9,7 @@ mod check;
 mod row;
 mod scan;
 
+pub use check::Totals;
 pub use row::{ColumnReader, Row};
 
 use cel::common::ast::SourceInfo;
@@ -65,10 +66,26 @@ impl Filter {
     /// # Errors
     /// Everything that is wrong with it, in the order of the expression; at least one.
     pub fn compile(source: &str, vars: &BTreeMap<String, String>) -> Result<Self, Vec<FilterError>> {
+        Self::compile_over(source, vars, None)
+    }
+
+    /// Compiles `source` as an expression over a whole plan: `plan.NAME` stands for its totals, and no columns are known.
+    ///
+    /// # Errors
+    /// As [`Filter::compile`].
+    pub fn over_plan(source: &str, vars: &BTreeMap<String, String>, totals: &Totals) -> Result<Self, Vec<FilterError>> {
+        Self::compile_over(source, vars, Some(totals))
+    }
+
+    fn compile_over(
+        source: &str,
+        vars: &BTreeMap<String, String>,
+        totals: Option<&Totals>,
+    ) -> Result<Self, Vec<FilterError>> {
         scan::check(source).map_err(|error| vec![error])?;
         let compiled = on_large_stack(|| {
             let (mut expression, places) = parse(source)?;
-            let checked = check::check(&mut expression, &places, vars)?;
+            let checked = check::check(&mut expression, &places, vars, totals)?;
             Ok((expression, checked))
         });
         let (expression, checked) = compiled?;
@@ -96,10 +113,26 @@ impl Filter {
         let root: &Context<'_, '_> = &self.root;
         let mut context = root.new_inner_scope();
         context.set_variable_resolver(row);
-        match Value::resolve_val(&self.expression, &context) {
+        match self.evaluate(&context) {
+            Ok(answer) => answer.map_err(|kind| format!("the filter gives {kind}, not true or false")),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// What an expression over a whole plan says: true or false, or else what kind of value it gives.
+    ///
+    /// # Errors
+    /// Why it cannot be said, as [`Filter::selects`].
+    pub fn holds(&self) -> Result<Result<bool, &'static str>, String> {
+        let root: &Context<'_, '_> = &self.root;
+        self.evaluate(&root.new_inner_scope())
+    }
+
+    fn evaluate(&self, context: &Context<'_, '_>) -> Result<Result<bool, &'static str>, String> {
+        match Value::resolve_val(&self.expression, context) {
             Ok(value) => match value.downcast_ref::<CelBool>() {
-                Some(answer) => Ok(*answer.inner()),
-                None => Err(format!("the filter gives {}, not true or false", kind_name(value.as_ref()))),
+                Some(answer) => Ok(Ok(*answer.inner())),
+                None => Ok(Err(kind_name(value.as_ref()))),
             },
             Err(error) => Err(explain(&error)),
         }

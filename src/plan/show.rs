@@ -124,7 +124,8 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             json!({"acts": acts, "polls": polls, "calls": acts + polls, "milliseconds": milliseconds(least_time)}),
         ),
     ];
-    for (name, value) in about {
+    let approval = header.approval.as_ref().map(|approval| ("approval", approval.json()));
+    for (name, value) in about.into_iter().chain(approval) {
         write!(out, "\"{name}\":")?;
         inert::json(out, &value)?;
         writeln!(out, ",")?;
@@ -273,7 +274,7 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
             format!("{rate} calls, {kept} kept free{usable}")
         }
     };
-    vec![
+    let mut totals = vec![
         format!("{items} on {hosts}, {} of them irreversible", irreversible(plan)),
         format!(
             "at least {}, {} and {} in all, and at least {}",
@@ -293,7 +294,11 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
             days_or_less(plan.header.dedupe_window),
         ),
         format!("after an unknown item: {}", listed_cautions(plan)),
-    ]
+    ];
+    totals.extend(
+        plan.header.approval.as_ref().map(|approval| format!("approval: {}", inert(&approval.shown(plan.items.len())))),
+    );
+    totals
 }
 
 /// Whole days as days, as files may write them.

@@ -17,11 +17,10 @@ use std::path::Path;
 
 const NOT_YET: &str = "this version of quell does not carry it out, so a file must not promise it: remove it";
 
-const HINTS: [Hint; 5] = [
+const HINTS: [Hint; 4] = [
     Hint { key: "guards", help: NOT_YET },
     Hint { key: "protected", help: NOT_YET },
     Hint { key: "notify", help: NOT_YET },
-    Hint { key: "require_approval", help: NOT_YET },
     Hint { key: "when", help: "a step's filter is called `where`" },
 ];
 
@@ -68,12 +67,14 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
                 blackouts: parsed.blackouts,
             },
         ),
+        require_approval: parsed.require_approval.read().map(|file| file.value.read(file.place, reader)),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {
         // What names variables cannot be judged then: each would seem to be undeclared.
         playbook.comment = None;
         playbook.steps.iter_mut().for_each(|step| step.filter = None);
+        playbook.require_approval.iter_mut().for_each(|approval| approval.when = None);
     }
     playbook
 }

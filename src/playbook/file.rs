@@ -1,5 +1,6 @@
 //! A playbook as it is written, and its JSON Schema: both come from these types.
 
+use super::approval::ApprovalFile;
 use super::caution::{OnUnknown, Overlap, Window};
 use super::control::{Percent, WaveSize};
 use super::flow::After;
@@ -88,6 +89,9 @@ pub(super) struct PlaybookFile {
     /// When it may not act: `2026-12-24 to 2026-12-27 06:00 Europe/Berlin`.
     #[serde(default)]
     pub(super) blackouts: Field<Vec<Field<Written<Span>>>>,
+    /// Who must have signed a plan before it is carried out.
+    #[serde(default)]
+    pub(super) require_approval: Field<ApprovalFile>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,

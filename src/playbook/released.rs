@@ -56,7 +56,7 @@ pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
     let ReleaseFile { waves, promote, budget, stop_file, go_url, windows, blackouts } = file;
     let are_waves_written = waves.is_present();
     let waves = waves.read().map(|waves| self::waves(reader, waves)).unwrap_or_default();
-    let promote = promote.read().map(|file| file.map(|file| self::promote(file)));
+    let promote = promote.read().map(|file| file.map(self::promote));
     if let (Some(promote), false) = (&promote, are_waves_written) {
         let help = "add `waves: [1, 10%, 100%]`, or remove `promote`";
         reader.report_help(promote.place, "`promote` has no meaning without `waves`", help);

@@ -256,6 +256,7 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         tool_version: "0.1.0".to_owned(),
         files: Vec::new(),
         origin: None,
+        approval: None,
         digest: String::new(),
         tenant: PlannedTenant {
             name: tenant.name.clone(),

@@ -69,6 +69,7 @@ fn playbook() -> Playbook {
         polling: PollingPatch::default(),
         caution: crate::playbook::Caution::default(),
         release: Release::default(),
+        require_approval: None,
         reports: Vec::new(),
     }
 }

@@ -1,6 +1,10 @@
 //! Walks a parsed expression once: collects the columns it names, puts the variables' texts in, compiles its
 //! patterns, makes its comparisons strict, and refuses what could cost more than the row is long.
 
+mod totals;
+
+pub use totals::Totals;
+
 use super::{ColumnUse, FilterError};
 use crate::problem::{listed, nearest};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SourceInfo, operators};
@@ -72,10 +76,12 @@ pub(super) fn check(
     expression: &mut Expression,
     places: &SourceInfo,
     vars: &BTreeMap<String, String>,
+    totals: Option<&Totals>,
 ) -> Result<Checked, Vec<FilterError>> {
     let mut walk = Walk {
         places,
         vars,
+        totals,
         checked: Checked { columns: Vec::new(), patterns: Vec::new() },
         bound: Vec::new(),
         in_range: false,
@@ -93,6 +99,8 @@ pub(super) fn check(
 struct Walk<'a> {
     places: &'a SourceInfo,
     vars: &'a BTreeMap<String, String>,
+    /// The totals of a plan, where the expression is over one and not over rows.
+    totals: Option<&'a Totals>,
     checked: Checked,
     /// The loop variables in scope.
     bound: Vec<String>,
@@ -115,7 +123,10 @@ impl Walk<'_> {
                 node.expr = Expr::Ident(name);
             }
             Expr::Select(select) => {
-                if matches!(&select.operand.expr, Expr::Ident(name) if name == "vars" && !self.is_bound("vars")) {
+                if let Some(total) = self.total(id, select) {
+                    node.expr = total;
+                } else if matches!(&select.operand.expr, Expr::Ident(name) if name == "vars" && !self.is_bound("vars"))
+                {
                     let (field, test) = (std::mem::take(&mut select.field), select.test);
                     node.expr = self.variable(id, &field, test);
                 } else {
@@ -124,7 +135,7 @@ impl Walk<'_> {
             }
             Expr::List(list) => list.elements.iter_mut().for_each(|element| self.visit(element, depth + 1)),
             Expr::Call(call) => {
-                if let Some(replaced) = self.call(id, call, depth) {
+                if let Some(replaced) = self.total_of_action(call).or_else(|| self.call(id, call, depth)) {
                     node.expr = replaced;
                 }
             }
@@ -154,6 +165,9 @@ impl Walk<'_> {
         }
         if name.starts_with('.') {
             return self.wrong(id, "a column's name does not begin with a dot".into(), None);
+        }
+        if self.refuse_column(id, name) {
+            return;
         }
         if self.checked.columns.iter().all(|column| *column.name != *name) {
             let range = self.range(id, name.len());

@@ -41,6 +41,7 @@ pub(in crate::report) fn header() -> PlanHeader {
         tool_version: "0.1.0".to_owned(),
         files: Vec::new(),
         origin: None,
+        approval: None,
         digest: "d1d1d1".to_owned(),
     }
 }

@@ -329,6 +329,7 @@ fn header(chance: &mut Rng, steps: Vec<PlannedStep>) -> PlanHeader {
         tool_version: "0.1.0".to_owned(),
         files: Vec::new(),
         origin: None,
+        approval: None,
         digest: String::new(),
         tenant: PlannedTenant {
             name: "seed".into(),

@@ -1,0 +1,158 @@
+//! Whether a plan needs people's approval, judged by its totals when it is made.
+//!
+//! The verdict is part of the plan and of its digest. Signatures are not looked at here: whether they are there, and
+//! still count, is judged when the plan is carried out.
+
+use super::PlannedItem;
+use super::build::Work;
+use super::filter::{Filter, Totals};
+use super::problems::{Origin, Problems};
+use super::select::ReadyStep;
+use crate::events::Event;
+use crate::noun::count;
+use crate::playbook::{Playbook, RequireApproval};
+use crate::tenant::{Tenant, show_duration};
+use crate::yaml::Spanned;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a playbook asks of people, and whether this plan needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedApproval {
+    /// How many people must have signed, at least 1.
+    pub min: u16,
+    /// Whether the signature of the operator who applies the plan does not count.
+    pub not_author: bool,
+    /// How long a signature counts.
+    pub ttl: Duration,
+    /// The condition over the plan's totals, as written.
+    pub when: Option<String>,
+    /// Whether it is needed: the condition is true, or there is none, and the plan has items.
+    pub needed: bool,
+}
+
+impl PlannedApproval {
+    /// In one line, for a plan with so many items: what is needed, or why nothing is.
+    pub fn shown(&self, items: usize) -> String {
+        match (&self.when, self.needed) {
+            (Some(when), false) if items > 0 => format!("not needed: {when} is false"),
+            (_, false) => "not needed: the plan has no items".to_owned(),
+            (when, true) => {
+                let whose = if self.not_author { ", not the operator's" } else { "" };
+                let why = when.as_ref().map_or_else(String::new, |when| format!(": {when}"));
+                format!(
+                    "{} needed{whose}, at most {} old{why}",
+                    count(u32::from(self.min), "signature"),
+                    show_duration(self.ttl),
+                )
+            }
+        }
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let Self { min, not_author, ttl, when, needed } = self;
+        serde_json::json!({"needed": needed, "min": min, "not_author": not_author, "ttl": show_duration(*ttl), "when": when})
+    }
+}
+
+/// What stands against a playbook's condition, whatever the events.
+pub(super) fn check(
+    work: &Work<'_>,
+    tenant: Option<&Tenant>,
+    vars: &BTreeMap<String, String>,
+    origin: &Origin,
+    problems: &mut Problems,
+) {
+    let Some(RequireApproval { when: Some(when), .. }) = required(work) else { return };
+    let actions = tenant.map(|tenant| tenant.actions.iter().map(|action| (action.name.clone(), 0)).collect());
+    compiled(when, vars, &Totals { actions, ..Totals::default() }, origin, problems);
+}
+
+/// How much a plan would do. Hosts are agents, whatever the playbook's steps follow.
+pub(super) fn totals(
+    events: &[Event],
+    items: &[PlannedItem],
+    steps: &[ReadyStep],
+    tenant: &Tenant,
+    rows: u32,
+) -> Totals {
+    let mut actions: BTreeMap<String, u64> = tenant.actions.iter().map(|action| (action.name.clone(), 0)).collect();
+    let mut irreversible = 0;
+    for item in items {
+        let action = &steps[usize::from(item.step)].action;
+        irreversible += u64::from(!action.reversible);
+        *actions.entry(action.name.clone()).or_default() += 1;
+    }
+    Totals {
+        items: items.len() as u64,
+        hosts: items.iter().map(|item| &events[item.event as usize].agent_id).collect::<BTreeSet<_>>().len() as u64,
+        irreversible,
+        rows: u64::from(rows),
+        actions: Some(actions),
+    }
+}
+
+/// What the playbook asks for, judged for a plan with these totals. A plan without items does nothing, so nobody needs
+/// to approve it; its condition is tried all the same, and only what follows from the missing items is forgiven.
+pub(super) fn planned(
+    work: &Work<'_>,
+    vars: &BTreeMap<String, String>,
+    totals: &Totals,
+    origin: &Origin,
+    problems: &mut Problems,
+) -> Option<PlannedApproval> {
+    let RequireApproval { min, not_author, ttl, when, .. } = required(work)?;
+    let is_true = match when {
+        None => true,
+        Some(when) => match compiled(when, vars, totals, origin, problems)?.holds() {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(kind)) => {
+                let message = format!("the condition gives {kind}, not true or false");
+                let help = Some("compare it with something, as in plan.hosts > 10".to_owned());
+                problems.push(origin.problem(when.place, "", message, help));
+                return None;
+            }
+            Err(_) if totals.items == 0 => false,
+            Err(why) => {
+                let message = format!("the condition cannot be judged: {why}");
+                problems.push(origin.problem(when.place, "", message, None));
+                return None;
+            }
+        },
+    };
+    Some(PlannedApproval {
+        min: *min,
+        not_author: *not_author,
+        ttl: *ttl,
+        when: when.as_ref().map(|when| when.value.clone()),
+        needed: is_true && totals.items > 0,
+    })
+}
+
+fn required<'a>(work: &Work<'a>) -> Option<&'a RequireApproval> {
+    match work {
+        Work::Playbook(Playbook { require_approval, .. }) => require_approval.as_ref(),
+        Work::AdHoc(_) => None,
+    }
+}
+
+fn compiled(
+    when: &Spanned<String>,
+    vars: &BTreeMap<String, String>,
+    totals: &Totals,
+    origin: &Origin,
+    problems: &mut Problems,
+) -> Option<Filter> {
+    match Filter::over_plan(&when.value, vars, totals) {
+        Ok(filter) => Some(filter),
+        Err(errors) => {
+            errors.into_iter().for_each(|error| problems.push(origin.filter_problem(&when.value, when.place, error)));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
