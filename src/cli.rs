@@ -1,6 +1,7 @@
 //! What was typed, and what is used. It alone knows the arguments and the environment.
 
 mod args;
+mod guards;
 mod values;
 
 mod later;
@@ -8,6 +9,7 @@ mod later;
 pub use args::{
     Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
 };
+pub use guards::GuardArgs;
 pub use later::{Found, Promoting, Resolving, Retrying};
 
 use crate::error::EXIT_CODES;

@@ -1,9 +1,11 @@
 //! One file for each subcommand; each wires the parts together. What a command prints for people to keep goes to
 //! standard output, everything else to standard error.
 
+mod beside;
 pub mod check;
 mod confirm;
 mod excerpts;
+mod held;
 pub mod init;
 pub mod inputs;
 pub mod keep;

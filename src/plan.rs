@@ -9,8 +9,11 @@ mod digest;
 pub mod event_age;
 pub mod filter;
 pub mod forecast;
+pub mod guards;
+mod narrow;
 mod problems;
 pub mod release;
+mod protected;
 mod repeats;
 mod retry;
 mod select;
@@ -22,6 +25,8 @@ mod targets;
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use build::{AdHoc, Request, Work, build, check};
+pub use guards::{Blocked, Guard, Hold, PlannedGuards};
+pub use narrow::{HostsFile, Narrowing};
 pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
 
@@ -71,6 +76,12 @@ pub struct PlanHeader {
     /// How its targets are released, and how many failures stop it.
     #[serde(default)]
     pub release: PlannedRelease,
+    /// How much it may do, and whether it is held.
+    #[serde(default)]
+    pub guards: PlannedGuards,
+    /// Items that are not carried out, by the rule that protects their targets.
+    #[serde(default)]
+    pub blocked: Vec<Blocked>,
     /// Where rows came from, as the user wrote it.
     pub sources: Vec<String>,
     /// Rows read, refused ones included.

@@ -237,7 +237,7 @@ fn command_lines() {
             "plan hits.csv --events hits.csv --action quarantine-file --tenant tenants/prod-eu.yaml",
         ),
         case("command_action_beside_a_playbook", "run p.yaml --action kill-process --yes"),
-        case("command_where_beside_a_playbook", "plan p.yaml --where true"),
+        case("command_guard_beside_a_playbook", "plan p.yaml --max-per-action kill-process=5"),
         case("command_map_beside_a_playbook", "plan p.yaml --map pid=PID"),
         case("command_comment_beside_a_playbook", "plan p.yaml --comment INC-7"),
         case(

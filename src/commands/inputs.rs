@@ -1,11 +1,11 @@
 //! From what was selected on the command line to a plan: finds and reads the playbook, its tenant and its events, and
 //! says all problems of all of them in one pass.
 
-use super::{excerpts, report_paths};
+use super::{beside, excerpts, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
-use crate::plan::{self, AdHoc, Plan, Work};
+use crate::plan::{self, AdHoc, Narrowing, Plan, Work};
 use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
 use crate::problem::{Place, Problem, listed, nearest};
 use crate::simulator::{Options, SimAction, Simulator};
@@ -39,6 +39,7 @@ pub fn is_yaml(file: &Path) -> bool {
 fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
     refuse_what_is_for_events(selection)?;
     let vars = vars(selection)?;
+    let narrowing = beside::narrowing(selection)?;
     let mut problems = Vec::new();
     let playbook = read_playbook(&selection.file, &mut problems);
     problems.extend(playbook.iter().flat_map(report_paths::problems_of));
@@ -64,7 +65,8 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
         playbook.polling = PollingPatch::default();
     }
     let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
-    let request = Wanted { work: Work::Playbook(&playbook), vars, tenant: &tenant, simulated: simulator.is_some() };
+    let request =
+        Wanted { work: Work::Playbook(&playbook), vars, tenant: &tenant, narrowing, simulated: simulator.is_some() };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
@@ -81,7 +83,10 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     if !selection.vars.is_empty() {
         return Err(Failure::Usage("--var sets a playbook's variables; an events file has none".to_owned()));
     }
+    let mut guards = selection.guards.guards().map_err(Failure::Usage)?;
+    let narrowing = Narrowing { filter: None, ..beside::narrowing(selection)? };
     let mut problems = Vec::new();
+    beside::count_hosts_of_flag(&mut guards, &mut problems);
     let mapped = mapped_columns(selection, &mut problems);
     let located = find_tenant(selection, None, simulate, &mut problems)?;
     let (Some((tenant, simulator)), true) = (located, problems.is_empty()) else {
@@ -104,9 +109,10 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         comment: selection.comment.clone(),
         reports: Vec::new(),
         waves: selection.waves.iter().map(|size| Spanned { value: *size, place: Place::default() }).collect(),
+        guards: Box::new(guards),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
-    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated };
+    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, narrowing, simulated };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
@@ -121,6 +127,7 @@ struct Wanted<'a> {
     work: Work<'a>,
     vars: BTreeMap<String, String>,
     tenant: &'a Tenant,
+    narrowing: Narrowing,
     simulated: bool,
 }
 
@@ -131,11 +138,14 @@ fn plan_it(
     events: Option<Events>,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
-    let Wanted { work, vars, tenant, simulated } = wanted;
+    let Wanted { work, vars, tenant, narrowing, simulated } = wanted;
+    if let (Some(hosts), Some(events)) = (&narrowing.hosts, &events) {
+        beside::tell_of_strangers(hosts, events);
+    }
     // Rows are judged only where all of them could be read.
     let partial = selection.partial_input || events.is_none();
     let events = events.unwrap_or_default();
-    let request = plan::Request { work, tenant, vars, events, partial, simulated };
+    let request = plan::Request { work, tenant, vars, events, narrowing, partial, simulated };
     keep(plan::build(request), problems)
 }
 
@@ -154,7 +164,6 @@ fn vars(selection: &Selection) -> Result<BTreeMap<String, String>, Failure> {
 fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
     for (given, flag, key) in [
         (selection.action.is_some(), "--action", "each of a playbook's steps names its own"),
-        (selection.filter.is_some(), "--where", "each of a playbook's steps has its own"),
         (selection.comment.is_some(), "--comment", "a playbook has its own, `comment`"),
         (!selection.map.is_empty(), "--map", "a playbook's events have `columns`"),
         (!selection.waves.is_empty(), "--waves", "a playbook has its own, `waves`"),
@@ -162,6 +171,9 @@ fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
         if given {
             return Err(Failure::Usage(format!("{flag} is for events files; {key}")));
         }
+    }
+    if let Some((flag, key)) = selection.guards.given().next() {
+        return Err(Failure::Usage(format!("{flag} is for events files; a playbook says it itself: `{key}`")));
     }
     Ok(())
 }
@@ -352,8 +364,11 @@ fn no_tenant(selection: &Selection, playbook: Option<&Playbook>) -> Problem {
 /// Reads a playbook as far as it can be read; its problems are added to the others.
 pub fn read_playbook(file: &Path, problems: &mut Vec<Problem>) -> Option<Playbook> {
     let text = read_yaml(file, problems)?;
-    let (playbook, more) = playbook::read_in_part(file, &text);
+    let (mut playbook, more) = playbook::read_in_part(file, &text);
     problems.extend(more);
+    if let Some(playbook) = &mut playbook {
+        beside::complete_playbook(playbook, file, problems);
+    }
     playbook
 }
 
@@ -364,6 +379,7 @@ pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
     if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
         *token = file.parent().unwrap_or(Path::new("")).join(&token);
     }
+    beside::complete_tenant(&mut tenant, file, problems);
     Some(tenant)
 }
 
@@ -403,6 +419,8 @@ fn simulated(tenant: Option<Tenant>) -> Result<(Tenant, Option<Simulator>), Fail
     if let Some(tenant) = tenant {
         stand_in.actions = tenant.actions;
         stand_in.columns = tenant.columns;
+        stand_in.guards = tenant.guards;
+        stand_in.protected = tenant.protected;
     }
     Ok((stand_in, Some(simulator)))
 }

@@ -1,6 +1,6 @@
 //! `quell plan`: the dry run. It needs no token, opens no connection, touches no state, and says so.
 
-use super::{inputs, say};
+use super::{held, inputs, say};
 use crate::cli::{PlanFormat, Selection};
 use crate::error::{ExitCode, Failure};
 use crate::plan::show;
@@ -9,7 +9,7 @@ use crate::report::ReportError;
 const FIRST: &str = "dry run: no token is needed, no connection is opened, nothing is sent";
 const LAST: &str = "dry run: no connection was opened, nothing was sent";
 
-/// Prints the plan.
+/// Prints the plan, also one that is held: then the code says so.
 pub fn execute(selection: &Selection, format: PlanFormat, simulate: bool) -> Result<ExitCode, Failure> {
     let plan = inputs::prepare(selection, simulate)?.plan;
     match format {
@@ -23,5 +23,5 @@ pub fn execute(selection: &Selection, format: PlanFormat, simulate: bool) -> Res
             }
         }
     }
-    Ok(ExitCode::Fine)
+    Ok(held::code(&plan))
 }

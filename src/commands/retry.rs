@@ -8,7 +8,7 @@ use super::inputs::Prepared;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{confirm, report_paths, say, tell};
+use super::{confirm, held, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::ItemId;
@@ -57,9 +57,10 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         say(&show::text(&plan))?;
         confirm::tell_of_earlier(&confirm::skipped(&plan, may_be_repeated, state)?, running);
         tell("dry run: no connection was opened, nothing was sent");
-        return Ok(ExitCode::Fine);
+        return Ok(held::code(&plan));
     }
     report_paths::check(running, None, state)?;
+    held::refuse(&plan, running)?;
     let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: Some(earlier.id), permitted, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))

@@ -4,7 +4,7 @@ use super::confirm::{self, Approved};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{inputs, overlap, report_paths, room, tell};
+use super::{held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
@@ -52,6 +52,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
+    held::refuse(&prepared.plan, running)?;
     let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: None, permitted: None, approved };
     runtime.block_on(carry_out(prepared, going))

@@ -42,8 +42,15 @@ pub(super) fn plan_of(rows: Vec<Event>, refused: Vec<RefusedRow>) -> Option<Plan
     let sources = vec!["events.csv".to_owned()];
     let events = Events { sources, rows, refused, digests: vec![String::new()], ..Events::default() };
     let work = plan::Work::Playbook(&STEPS);
-    let request =
-        plan::Request { work, tenant: &TENANT, vars: BTreeMap::new(), events, partial: true, simulated: false };
+    let request = plan::Request {
+        work,
+        tenant: &TENANT,
+        vars: BTreeMap::new(),
+        events,
+        narrowing: plan::Narrowing::default(),
+        partial: true,
+        simulated: false,
+    };
     plan::build(request).ok().filter(|plan| !plan.items.is_empty())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Which items these may be is not decided here; see `commands/retry.rs`.
 
-use super::{ItemRow, Plan, PlanHeader, PlannedItem, digest};
+use super::{ItemRow, Plan, PlanHeader, PlannedItem, digest, guards};
 use std::collections::HashMap;
 
 /// Plans these items, in the items' order, once more. Steps, limits and tenant are those of the earlier plan; targets are
@@ -25,6 +25,9 @@ pub fn retry(earlier: &PlanHeader, rows: Vec<ItemRow>) -> Plan {
     plan.header.release.waves.iter_mut().for_each(|end| *end = all.min(*end));
     plan.header.release.waves.dedup();
     plan.header.rows = plan.events.len() as u32;
+    // What was blocked does not go again; what is left is counted anew.
+    plan.header.blocked = Vec::new();
+    plan.header.guards.holds = guards::judge(&plan);
     plan.header.digest = digest::digest(&plan);
     plan
 }

@@ -6,7 +6,7 @@
 mod release;
 
 use super::forecast::{Forecast, forecast};
-use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep};
+use super::{OnUnknown, Plan, PlanHeader, PlannedItem, PlannedStep, guards};
 use crate::events::Event;
 use crate::inert;
 use crate::noun::count;
@@ -45,7 +45,15 @@ pub fn text(plan: &Plan) -> String {
     if let Some(more) = more_items(plan) {
         out += &format!("{more}\n");
     }
+    for line in holds(plan) {
+        out += &format!("\n{line}\n");
+    }
     out + &format!("\ndigest   {}\n", plan.header.digest)
+}
+
+/// Why the plan is held, one line each; empty when it is not.
+pub fn holds(plan: &Plan) -> Vec<String> {
+    guards::show::holds(&plan.header.guards)
 }
 
 /// The plan as Markdown.
@@ -76,6 +84,9 @@ pub fn markdown(plan: &Plan) -> String {
         }
         out += "\n</details>\n";
     }
+    for line in holds(plan) {
+        out += &format!("\n**{}**\n", escaped(&line));
+    }
     out + &format!("\ndigest: `{}`\n", header.digest)
 }
 
@@ -100,6 +111,8 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("steps", json!(header.steps.iter().map(step_json).collect::<Vec<_>>())),
         ("limits", limits_json(header)),
         ("release", release::json(plan)),
+        ("guards", guards::show::json_of(&header.guards)),
+        ("blocked", json!(header.blocked)),
         ("sources", json!(header.sources)),
         ("reports", json!(header.reports)),
         (
@@ -252,7 +265,7 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
             format!("{rate} calls, {kept} kept free{usable}")
         }
     };
-    vec![
+    let mut totals = vec![
         format!("{items} on {hosts}, {} of them irreversible", irreversible(plan)),
         format!(
             "at least {}, {} and {} in all, and at least {}",
@@ -272,7 +285,10 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
             days_or_less(plan.header.dedupe_window),
         ),
         format!("after an unknown item: {}", listed_cautions(plan)),
-    ]
+    ];
+    totals.extend(guards::show::line(&plan.header.guards));
+    totals.extend(guards::show::blocked(&plan.header.blocked));
+    totals
 }
 
 /// Whole days as days, as files may write them.

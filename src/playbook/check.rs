@@ -10,16 +10,14 @@ use super::released::{self, FlowFile, ReleaseFile};
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
 use crate::problem::{Place, Problem, listed};
-use crate::tenant::{Word, read_columns};
+use crate::tenant::{Word, read_columns, read_guards, read_protected};
 use crate::yaml::{AnyText, Entries, Field, Hint, Reader, Spanned, Written};
 use std::collections::HashMap;
 use std::path::Path;
 
 const NOT_YET: &str = "this version of quell does not carry it out, so a file must not promise it: remove it";
 
-const HINTS: [Hint; 5] = [
-    Hint { key: "guards", help: NOT_YET },
-    Hint { key: "protected", help: NOT_YET },
+const HINTS: [Hint; 3] = [
     Hint { key: "notify", help: NOT_YET },
     Hint { key: "require_approval", help: NOT_YET },
     Hint { key: "when", help: "a step's filter is called `where`" },
@@ -68,6 +66,8 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
                 blackouts: parsed.blackouts,
             },
         ),
+        guards: parsed.guards.value().map(|guards| read_guards(reader, guards)).unwrap_or_default(),
+        protected: parsed.protected.value().map(|protected| read_protected(reader, protected)).unwrap_or_default(),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {

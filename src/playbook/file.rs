@@ -4,7 +4,9 @@ use super::caution::{OnUnknown, Overlap, Window};
 use super::control::{Percent, WaveSize};
 use super::flow::After;
 use super::schedule::Span;
-use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Length, Name, Pause, PollTimeout, Rate, Word};
+use crate::tenant::{
+    ActTimeout, ColumnEntries, Deadline, GuardsFile, Length, Name, Pause, PollTimeout, ProtectedFile, Rate, Word,
+};
 use crate::yaml::{AnyText, Count, Entries, Field, FromText, NumberOrText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -88,6 +90,12 @@ pub(super) struct PlaybookFile {
     /// When it may not act: `2026-12-24 to 2026-12-27 06:00 Europe/Berlin`.
     #[serde(default)]
     pub(super) blackouts: Field<Vec<Field<Written<Span>>>>,
+    /// How much a plan may do before it is held, at most what the tenant allows.
+    #[serde(default)]
+    pub(super) guards: Field<GuardsFile>,
+    /// What must not be acted on, besides what the tenant protects.
+    #[serde(default)]
+    pub(super) protected: Field<ProtectedFile>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,

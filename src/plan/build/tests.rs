@@ -69,6 +69,8 @@ fn playbook() -> Playbook {
         polling: PollingPatch::default(),
         caution: crate::playbook::Caution::default(),
         release: Release::default(),
+        guards: Guards::default(),
+        protected: Protected::default(),
         reports: Vec::new(),
     }
 }
@@ -96,6 +98,8 @@ fn tenant() -> Tenant {
         limits: Limits { keep_free: hour(60), ..Limits::default() },
         polling: Polling::default(),
         columns: Vec::new(),
+        guards: Guards::default(),
+        protected: Protected::default(),
     }
 }
 
@@ -135,12 +139,28 @@ fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn plan_of(playbook: &Playbook, events: Events) -> Result<Plan, Vec<Problem>> {
     let (tenant, vars) = (tenant(), given(&[("ticket", "INC-7")]));
     let work = Work::Playbook(playbook);
-    build(Request { work, tenant: &tenant, vars, events, partial: false, simulated: false })
+    build(Request {
+        work,
+        tenant: &tenant,
+        vars,
+        events,
+        narrowing: Narrowing::default(),
+        partial: false,
+        simulated: false,
+    })
 }
 
 fn ad_hoc(ad_hoc: AdHoc, events: Events, partial: bool) -> Result<Plan, Vec<Problem>> {
     let work = Work::AdHoc(AdHoc { name: "hits".into(), ..ad_hoc });
-    build(Request { work, tenant: &tenant(), vars: BTreeMap::new(), events, partial, simulated: false })
+    build(Request {
+        work,
+        tenant: &tenant(),
+        vars: BTreeMap::new(),
+        events,
+        narrowing: Narrowing::default(),
+        partial,
+        simulated: false,
+    })
 }
 
 fn by_action(name: &str) -> AdHoc {
@@ -298,7 +318,15 @@ fn all_problems_come_in_one_pass_each_at_its_place() {
     let rows = events(&[r#"FILE a f1 - {"Verdict":"BAD"}"#]);
     let (tenant, vars) = (tenant(), given(&[("tickets", "INC-7")]));
     let work = Work::Playbook(&wrong);
-    let result = build(Request { work, tenant: &tenant, vars, events: rows, partial: true, simulated: false });
+    let result = build(Request {
+        work,
+        tenant: &tenant,
+        vars,
+        events: rows,
+        narrowing: Narrowing::default(),
+        partial: true,
+        simulated: false,
+    });
     assert_eq!(
         said(result),
         [
@@ -378,7 +406,15 @@ fn what_is_sent_must_be_there_after_fill() {
     filled.actions[1].fill.push((FillField::EventId, FillField::AgentId));
     let work = Work::AdHoc(by_action("quarantine-file"));
     let vars = BTreeMap::new();
-    let plan = build(Request { work, tenant: &filled, vars, events: rows, partial: false, simulated: false });
+    let plan = build(Request {
+        work,
+        tenant: &filled,
+        vars,
+        events: rows,
+        narrowing: Narrowing::default(),
+        partial: false,
+        simulated: false,
+    });
     assert_eq!(plan.expect("the fill provides it").items.len(), 1);
 }
 
@@ -489,6 +525,7 @@ fn the_forecast_is_a_lower_bound_from_the_plan_alone() {
         tenant: &tight,
         vars: BTreeMap::new(),
         events: events(&lines),
+        narrowing: Narrowing::default(),
         partial: false,
         simulated: false,
     };
@@ -584,7 +621,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = || build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(&lines),
-            partial: true, simulated: false,
+            narrowing: Narrowing::default(), partial: true, simulated: false,
         }).expect("a plan");
         let plan = make();
         let mut seen = std::collections::HashSet::new();
@@ -612,7 +649,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = |lines: &[&str]| build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(lines),
-            partial: true, simulated: false,
+            narrowing: Narrowing::default(), partial: true, simulated: false,
         }).expect("a plan");
         let (fewer, whole) = (make(&some), make(&all));
         prop_assert_eq!(&whole.items[..fewer.items.len()], &fewer.items[..]);

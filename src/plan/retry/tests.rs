@@ -26,7 +26,15 @@ fn first() -> Plan {
     let tenant = crate::tenant::read("tenant.yaml", TENANT).expect("a tenant");
     let events = Events { sources: vec!["hits.csv".into()], rows: (1..=5).map(event).collect(), ..Events::default() };
     let work = Work::AdHoc(AdHoc { name: "hits".into(), action: Some("kill".into()), ..AdHoc::default() });
-    let request = Request { work, tenant: &tenant, vars: BTreeMap::new(), events, partial: false, simulated: false };
+    let request = Request {
+        work,
+        tenant: &tenant,
+        vars: BTreeMap::new(),
+        events,
+        narrowing: crate::plan::Narrowing::default(),
+        partial: false,
+        simulated: false,
+    };
     build(request).expect("a plan")
 }
 
@@ -36,7 +44,9 @@ fn row(item: u32, step: u16, target: u32, row: u32) -> ItemRow {
 
 #[test]
 fn items_share_their_event_and_targets_are_numbered_anew() {
-    let plan = retry(&first().header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)]);
+    let mut header = first().header;
+    header.steps.push(header.steps[0].clone());
+    let plan = retry(&header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)]);
     let items: Vec<_> = plan.items.iter().map(|item| (item.event, item.step, item.target)).collect();
     assert_eq!(items, [(0, 0, 0), (0, 1, 0), (1, 1, 1)]);
     assert_eq!((plan.events.len(), plan.header.rows), (2, 2));
