@@ -28,6 +28,7 @@ pub mod show;
 pub mod simulate;
 pub mod standing;
 pub mod taken;
+mod terminal;
 pub mod unresolved;
 
 use crate::cli::Command;

@@ -628,7 +628,9 @@ fn dry_runs() -> Vec<Case> {
         refused(92, what, "x", "").with(|_| {}).by(command).within("unset QUELL_TOKEN").ends(0, says_so)
     };
     let real = |what: &str, command| {
-        let mut case = refused(92, what, "x", "").with(|_| {}).by(command);
+        // Without the terminal of whoever runs the tests.
+        let alone = "exec setsid --wait \"$0\" \"$@\"";
+        let mut case = refused(92, what, "x", "").with(|_| {}).by(command).within(alone);
         case.then = Then::Refused(3, "there is no terminal to ask on");
         case
     };

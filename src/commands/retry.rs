@@ -8,6 +8,7 @@ use super::inputs::Prepared;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
+use super::terminal::Terminal;
 use super::{confirm, held, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
@@ -17,7 +18,6 @@ use crate::noun::count;
 use crate::plan::{self, ItemRow, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// What was asked.
@@ -37,7 +37,7 @@ pub struct Order {
 /// Plans, shows, asks, and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let Order { retrying, taking, keeping, running, state } = order;
-    if !retrying.yes && !retrying.dry_run && !std::io::stdin().is_terminal() {
+    if !retrying.yes && !retrying.dry_run && Terminal::find().is_none() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
         ));

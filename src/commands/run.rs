@@ -4,6 +4,7 @@ use super::confirm::{self, Approved};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
+use super::terminal::Terminal;
 use super::{held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
@@ -41,7 +42,7 @@ pub struct Order {
 
 /// Plans and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
-    if !order.yes && !std::io::stdin().is_terminal() {
+    if !order.yes && Terminal::find().is_none() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at `quell plan` first, then give --yes".to_owned(),
         ));
