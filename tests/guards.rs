@@ -206,7 +206,7 @@ fn what_is_protected_holds_a_run_or_is_refused_where_it_is_named() {
     }
     fs::remove_file(bench.path("protected/core.yaml")).expect("it was there");
     let done = quell(&bench, "run events.csv --action quarantine-file --tenant tenant.yaml --yes");
-    let told = "error: protected/core.yaml cannot be read: there is no such file\n  --> tenant.yaml:";
+    let told = "error: protected/core.yaml cannot be read: there is no such file\n--> tenant.yaml:";
     assert!(done.code == Some(2) && done.stderr.starts_with(told), "{}", done.stderr);
     untouched(&bench, &simulator, "no file of rules");
 }
@@ -303,5 +303,28 @@ fn a_report_names_every_row_that_was_left_out() {
     let report = bench.report("r.json");
     let rows = report["rows_without_item"].as_array().expect("rows");
     assert!(rows.len() == 6 && rows.iter().all(|row| row["reason"] == "left out: --limit 4"), "{rows:?}");
+    bench.check_truth(&report);
+}
+
+#[test]
+fn what_is_blocked_is_never_sent_and_the_rest_is_carried_out() {
+    let (bench, simulator) = bench();
+    bench.change_tenant("token_command: [tee, token-was-read]", "token_command: [echo, any]");
+    let rules = "protected: {on_match: skip, rules: [{name: the even ones, host: [host-0, host-2]}]}";
+    bench.change_tenant("statuses:", &format!("{rules}\nstatuses:"));
+    let dry = quell(&bench, "plan events.csv --action quarantine-file --tenant tenant.yaml");
+    assert_eq!(dry.code, Some(0), "{}", dry.stdout);
+    assert!(dry.stdout.contains("\n2 items are blocked, never sent, by \"the even ones\" 2\n"), "{}", dry.stdout);
+    let done = quell(
+        &bench,
+        "run events.csv --action quarantine-file --tenant tenant.yaml --yes --quiet --report json=r.json --max-items 8",
+    );
+    assert_eq!((done.code, simulator.ledger().entries.len()), (Some(4), 8), "{}{}", done.stdout, done.stderr);
+    let report = bench.report("r.json");
+    let blocked: Vec<&Value> =
+        report["items"].as_array().expect("items").iter().filter(|item| item["outcome"] == "blocked").collect();
+    let rows: Vec<u64> = blocked.iter().filter_map(|item| item["row"].as_u64()).collect();
+    assert_eq!(rows, [1, 3]);
+    assert!(blocked.iter().all(|item| item["reason"] == "protected by the rule the even ones"), "{blocked:?}");
     bench.check_truth(&report);
 }

@@ -112,7 +112,7 @@ fn playbooks() {
     let plan = "plan p.yaml";
     for case in [
         case("playbook_key_twice", plan).playbook("comment:", "name: other\ncomment:"),
-        case("playbook_key_that_is_not_carried_out", plan).playbook("vars:", "waves: [1, 5%, 100%]\nvars:"),
+        case("playbook_key_that_is_not_carried_out", plan).playbook("vars:", "notify: []\nvars:"),
         case("playbook_with_an_alias", plan)
             .playbook("vars: {ticket: {default: INC-1}}", "vars: &v {ticket: {default: INC-1}}\nlimits: *v"),
         case("playbook_with_a_tag", plan).playbook("version: 1", "version: !!str 1"),

@@ -3,27 +3,29 @@
 use crate::tenant::{Guards, PercentOf, percent_of};
 use clap::Args;
 
+/// Where help lists them.
+const HEADING: &str = "Guards, for an events file";
+
 /// How much may be done with an events file before the plan is held.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Guards, for an events file")]
 pub struct GuardArgs {
     /// Items in all [default: 200]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HEADING, value_name = "N")]
     max_items: Option<u32>,
     /// Hosts in all [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HEADING, value_name = "N")]
     max_hosts: Option<u32>,
     /// Items on one host [default: 50]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HEADING, value_name = "N")]
     max_per_host: Option<u32>,
     /// Items of irreversible actions that have no --max-per-action [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HEADING, value_name = "N")]
     max_irreversible: Option<u32>,
     /// Items of an action; may be given several times
-    #[arg(long, value_name = "NAME=N", value_parser = cap)]
+    #[arg(long, help_heading = HEADING, value_name = "NAME=N", value_parser = cap)]
     max_per_action: Vec<(String, u32)>,
     /// Hosts, as a share of a number of hosts or of those that a file lists: `2000=10%`, `hosts.txt=10%`
-    #[arg(long, value_name = "FILE_OR_N=PERCENT", value_parser = percent_of)]
+    #[arg(long, help_heading = HEADING, value_name = "FILE_OR_N=PERCENT", value_parser = percent_of)]
     max_percent_of: Option<PercentOf>,
 }
 

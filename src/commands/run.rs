@@ -146,7 +146,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, ..Beginning::default() };
+    let blocked = held::blocked(&header);
+    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, blocked, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
 }
