@@ -2,6 +2,7 @@
 
 mod approving;
 mod args;
+mod guards;
 mod plans;
 mod values;
 
@@ -11,6 +12,7 @@ pub use approving::Approving;
 pub use args::{
     Keeping, ListFormat, LogFormat, PlanFormat, Running, SchemaKind, Selection, SimulateArgs, Taking, TenantArg,
 };
+pub use guards::GuardArgs;
 pub use later::{Found, Promoting, Resolving, Retrying};
 pub use plans::{Applying, Planning};
 

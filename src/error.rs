@@ -43,7 +43,7 @@ Exit codes:
   0  everything acted on succeeded, or there was nothing to do
   1  unexpected error: a bug
   2  usage, playbook, tenant or events invalid; nothing was sent
-  3  held back by another run's lock or a missing confirmation; nothing was sent
+  3  held back by a guard, another run's lock or a missing confirmation; nothing was sent
   4  finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused
   5  some items are unknown or unmatched: a person must look
   6  stopped early; `quell resume` goes on

@@ -12,10 +12,13 @@ pub mod event_age;
 pub mod file;
 pub mod filter;
 pub mod forecast;
+pub mod guards;
 mod held;
+mod narrow;
 mod origin;
 mod problems;
 pub mod release;
+mod protected;
 mod repeats;
 mod retry;
 mod select;
@@ -29,7 +32,9 @@ pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use approval::PlannedApproval;
 pub use build::{AdHoc, Request, Work, build, check};
+pub use guards::{Blocked, Guard, Hold, PlannedGuards};
 pub use held::is_held;
+pub use narrow::{HostsFile, Narrowing};
 pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN};
 pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
@@ -80,6 +85,12 @@ pub struct PlanHeader {
     /// How its targets are released, and how many failures stop it.
     #[serde(default)]
     pub release: PlannedRelease,
+    /// How much it may do, and whether it is held.
+    #[serde(default)]
+    pub guards: PlannedGuards,
+    /// Items that are not carried out, by the rule that protects their targets.
+    #[serde(default)]
+    pub blocked: Vec<Blocked>,
     /// Where rows came from, as the user wrote it.
     pub sources: Vec<String>,
     /// Rows read, refused ones included.

@@ -22,7 +22,7 @@ pub use flow::{After, Flow, When};
 pub use schedule::{Schedule, Span};
 
 use crate::problem::Problem;
-use crate::tenant::Columns;
+use crate::tenant::{Columns, Guards, Protected};
 use crate::yaml::Spanned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,6 +74,10 @@ pub struct Playbook {
     pub release: Release,
     /// Who must have signed a plan of it.
     pub require_approval: Option<RequireApproval>,
+    /// How much its plans may do before they are held.
+    pub guards: Guards,
+    /// What must not be acted on, besides what the tenant protects.
+    pub protected: Protected,
     /// Reports to write at the end.
     pub reports: Vec<ReportRequest>,
 }

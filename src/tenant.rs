@@ -7,14 +7,20 @@ mod quantity;
 mod names;
 mod address;
 mod columns;
+mod guards;
+mod protected;
 mod file;
 mod check;
 
 pub use file::schema;
+pub use guards::{Estate, Guards, HostList, PercentOf, percent_of};
+pub use protected::{Matcher, OnMatch, Protected, Rule, RulesFile, protected_schema, read_protected_file};
 pub use quantity::show_duration;
 
 pub(crate) use columns::{ColumnEntries, misspelt_field, read_columns};
+pub(crate) use guards::{GuardsFile, read_guards};
 pub(crate) use names::{Name, Word, action_by_word, fold};
+pub(crate) use protected::{ProtectedFile, read_protected};
 pub(crate) use quantity::{ActTimeout, Deadline, Length, Pause, PollTimeout};
 
 use crate::problem::Problem;
@@ -29,7 +35,7 @@ pub fn read(file_name: &str, text: &str) -> Result<Tenant, Vec<Problem>> {
 }
 
 /// Everything a run needs to know of a tenant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
     /// The tenant's name, as playbooks write it.
     pub name: String,
@@ -53,6 +59,10 @@ pub struct Tenant {
     pub polling: Polling,
     /// Named column mappings for event files, in file order.
     pub columns: Vec<(String, Columns)>,
+    /// Ceilings that no playbook and no flag may raise.
+    pub guards: Guards,
+    /// What must not be acted on.
+    pub protected: Protected,
 }
 
 /// The two published forms of the API's paths.

@@ -26,7 +26,7 @@ fn bench() -> (Bench, Simulator) {
 
 fn delete(bench: &Bench) -> Done {
     let args = ["run", "events.csv", "--action", "delete-file", "--tenant", "tenant.yaml", "--yes", "--quiet"];
-    bench.done(bench.quell(&[&args[..], &["--operator", "alice", "--report", "json=r.json"]].concat()))
+    bench.done(bench.quell(&[&args[..], &bench::GUARDS, &["--operator", "alice", "--report", "json=r.json"]].concat()))
 }
 
 fn quell(bench: &Bench, command: &str) -> Done {
@@ -187,7 +187,8 @@ fn a_repeat_that_is_safe_is_permitted_by_name_with_a_reason() {
 #[test]
 fn an_item_goes_again_only_when_the_steps_before_it_are_done_or_go_with_it() {
     let (bench, simulator) = bench();
-    let steps = "steps: [{name: q, action: quarantine-file}, {name: d, action: delete-file}]";
+    let steps =
+        "steps: [{name: q, action: quarantine-file}, {name: d, action: delete-file}]\nguards: {max_irreversible: 10}";
     let playbook = format!("version: 1\nname: two\ntenant: simulator\nevents: [{{file: events.csv}}]\n{steps}\n");
     fs::write(bench.path("two.yaml"), playbook).expect("a playbook");
     let refused = ScriptedAnswer::of(http::StatusCode::BAD_REQUEST, "{\"message\":\"no\"}");

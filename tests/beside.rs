@@ -46,7 +46,8 @@ fn playbook(bench: &Bench, name: &str, hosts: usize, more: &str) {
     fs::write(bench.path(&format!("{name}.csv")), csv).expect("the events are written");
     let text = format!(
         "version: 1\nname: {name}\ntenant: simulator\nevents: [{{file: {name}.csv}}]\n{more}\
-         steps: [{{name: quarantine, action: quarantine-file}}]\n"
+         steps: [{{name: quarantine, action: quarantine-file}}]\n\
+         guards: {{max_items: 10000, max_hosts: 10000}}\n"
     );
     fs::write(bench.path(&format!("{name}.yaml")), text).expect("the playbook is written");
 }

@@ -311,7 +311,7 @@ fn a_disk_that_fills_up_ends_the_run_with_exit_7_and_nothing_is_carried_out_that
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -f $0; exec \"$@\"", &blocks.to_string(), env!("CARGO_BIN_EXE_quell")]);
         command.args(["run", "events.csv", "--action", "quarantine-file", "--tenant", "tenant.yaml", "--yes"]);
-        command.args(["--quiet", "--report", "json=r.json"]);
+        command.args(bench::GUARDS).args(["--quiet", "--report", "json=r.json"]);
         let done = bench.done(bench.at_home(command));
         let label = format!("{blocks} blocks: {}", done.stderr);
         if done.code == Some(0) {

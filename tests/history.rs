@@ -32,6 +32,7 @@ fn quell(bench: &Bench, command: &str) -> Done {
 /// Carries one action out over the events file, in a run of its own.
 fn act(bench: &Bench, action: &str) -> (Option<i32>, Value) {
     let command = format!("run events.csv --action {action} --tenant tenant.yaml --yes --quiet --report json=r.json");
+    let command = format!("{command} {}", bench::GUARDS.join(" "));
     let done = quell(bench, &command);
     let report = done.code.filter(|code| *code != 3 && *code != 7).map(|_| bench.report("r.json"));
     (done.code, report.unwrap_or_else(|| panic!("no report: {}", done.stderr)))
@@ -74,7 +75,7 @@ fn the_same_file_again_acts_on_nothing_that_succeeded() {
 fn it_is_the_deed_that_counts_and_not_the_playbook_or_its_step() {
     let (bench, simulator) = bench(prompt());
     assert_eq!(act(&bench, "quarantine-file").0, Some(0));
-    let steps = "steps: [{name: away, action: quarantine-file}, {name: gone, action: delete-file}]";
+    let steps = "steps: [{name: away, action: quarantine-file}, {name: gone, action: delete-file}]\nguards: {max_irreversible: 10}";
     let playbook = format!("version: 1\nname: other\ntenant: simulator\nevents: [{{file: events.csv}}]\n{steps}\n");
     fs::write(bench.path("other.yaml"), playbook).expect("a playbook");
     let done = quell(&bench, "run other.yaml --tenant tenant.yaml --yes --quiet --report json=r.json");

@@ -68,6 +68,10 @@ fn a_plan_opens_no_connection() {
     let events = [
         "plan",
         "examples/events.csv",
+        "--max-items",
+        "1000",
+        "--max-hosts",
+        "250",
         "--action",
         "quarantine-file",
         "--tenant",
@@ -150,8 +154,8 @@ fn a_night_without_detections_is_a_good_night() {
 fn everything_that_is_shipped_passes_the_check() {
     let shipped = shipped().len();
     let said = stdout(command(ROOT).args(["check", "playbooks", "examples"]));
-    // The tenants too: the playbooks' and the simulator's.
-    assert_eq!(said, format!("{} files checked, no problems\n", shipped + 2));
+    // The tenants too, the playbooks' and the simulator's, and what is protected.
+    assert_eq!(said, format!("{} files checked, no problems\n", shipped + 3));
     assert!(shipped >= 5);
 }
 
@@ -181,7 +185,9 @@ fn the_example_events_are_what_their_program_writes() {
 #[test]
 fn a_console_export_is_recognised_by_its_header_and_plans_to_a_thousand_items() {
     let plan = ["plan", "examples/events.csv", "--action", "quarantine-file", "--tenant", SIMULATOR_TENANT];
-    let plan = json_of(command(ROOT).args(plan).args(["--format", "json"]));
+    assert_eq!(code(command(ROOT).args(plan)), 3, "as shipped it is held");
+    let raised = ["--max-items", "1000", "--max-hosts", "250", "--format", "json"];
+    let plan = json_of(command(ROOT).args(plan).args(raised));
     assert_eq!(plan["counts"]["items"], 1000);
     assert_eq!(plan["counts"]["rows_without_item"], 0);
     assert!((190..=210).contains(&plan["counts"]["hosts"].as_u64().unwrap()));
@@ -193,14 +199,15 @@ fn a_console_export_is_recognised_by_its_header_and_plans_to_a_thousand_items() 
 fn the_api_s_own_records_are_recognised_by_their_paths() {
     for (action, items) in [("kill-process", 18), ("quarantine-file", 36)] {
         let plan = ["plan", "examples/events.jsonl", "--action", action, "--tenant", SIMULATOR_TENANT];
-        let plan = json_of(command(ROOT).args(plan).args(["--format", "json"]));
+        let plan = json_of(command(ROOT).args(plan).args(["--format", "json", "--max-irreversible", "18"]));
         assert_eq!((plan["counts"]["rows"].as_u64(), plan["counts"]["items"].as_u64()), (Some(60), Some(items)));
         let attributes = &plan["items"][0]["attributes"];
         assert_eq!(attributes["host"], attributes["asset"]["hostName"]);
     }
     let filter = "indicator2 != null && indicator2.exists(i, i.threat_name.contains(\"CoinMiner\"))";
     let plan = ["plan", "examples/events.jsonl", "--action", "kill-process", "--tenant", SIMULATOR_TENANT];
-    let plan = json_of(command(ROOT).args(plan).args(["--where", filter, "--format", "json"]));
+    let plan =
+        json_of(command(ROOT).args(plan).args(["--where", filter, "--format", "json", "--max-irreversible", "18"]));
     let items = plan["items"].as_array().unwrap();
     let is_miner = |item: &Value| item["attributes"]["indicator2"][0]["threatName"] == "CoinMiner.XMRig";
     assert!(!items.is_empty() && items.iter().all(is_miner));
@@ -220,7 +227,17 @@ fn the_example_tenant_fits_the_simulator_and_a_thousand_items_are_carried_out() 
     folder.replace(SIMULATOR_TENANT, "http://127.0.0.1:8787", &url);
     let [ours, its] = [SIMULATOR_TENANT, "written.yaml"].map(|file| tenant::read(file, &folder.read(file)).unwrap());
     let run = ["run", "examples/events.csv", "--action", "quarantine-file", "--tenant", SIMULATOR_TENANT, "--yes"];
-    let code = code(folder.command().args(run).args(["--quiet", "--state-dir", "state", "--report", "json=r.json"]));
+    let code = code(folder.command().args(run).args([
+        "--quiet",
+        "--state-dir",
+        "state",
+        "--report",
+        "json=r.json",
+        "--max-items",
+        "1000",
+        "--max-hosts",
+        "250",
+    ]));
 
     assert_eq!(Tenant { columns: its.columns.clone(), statuses: its.statuses.clone(), ..ours }, its);
     assert_eq!(code, 0);

@@ -112,7 +112,7 @@ fn playbooks() {
     let plan = "plan p.yaml";
     for case in [
         case("playbook_key_twice", plan).playbook("comment:", "name: other\ncomment:"),
-        case("playbook_key_that_is_not_carried_out", plan).playbook("vars:", "waves: [1, 5%, 100%]\nvars:"),
+        case("playbook_key_that_is_not_carried_out", plan).playbook("vars:", "notify: []\nvars:"),
         case("playbook_with_an_alias", plan)
             .playbook("vars: {ticket: {default: INC-1}}", "vars: &v {ticket: {default: INC-1}}\nlimits: *v"),
         case("playbook_with_a_tag", plan).playbook("version: 1", "version: !!str 1"),
@@ -237,7 +237,7 @@ fn command_lines() {
             "plan hits.csv --events hits.csv --action quarantine-file --tenant tenants/prod-eu.yaml",
         ),
         case("command_action_beside_a_playbook", "run p.yaml --action kill-process --yes"),
-        case("command_where_beside_a_playbook", "plan p.yaml --where true"),
+        case("command_guard_beside_a_playbook", "plan p.yaml --max-per-action kill-process=5"),
         case("command_map_beside_a_playbook", "plan p.yaml --map pid=PID"),
         case("command_comment_beside_a_playbook", "plan p.yaml --comment INC-7"),
         case(

@@ -14,7 +14,10 @@ fn quell(events: &str, args: &[&str]) -> (Option<i32>, String) {
     let tenant = fs::read_to_string(folder.path().join("tenants/example.yaml")).expect("a tenant");
     let isolate =
         "actions:\n  isolate-host: {id: 0, event_types: [AGENT], fill: {event_id: agent_id, unique_id: agent_id}}";
-    fs::write(folder.path().join("tenant.yaml"), tenant.replacen("actions:", isolate, 1)).expect("a tenant");
+    let tenant = tenant.replacen("actions:", isolate, 1).replace("../protected/core.yaml", "mine.yaml");
+    fs::write(folder.path().join("tenant.yaml"), tenant).expect("a tenant");
+    let mine = "version: 1\nrules: [{name: mine, agent_id: [m1]}]\n";
+    fs::write(folder.path().join("mine.yaml"), mine).expect("what is protected");
     fs::write(folder.path().join("e.csv"), events).expect("events");
     in_folder(folder.path(), args)
 }
@@ -50,7 +53,10 @@ fn rows_that_name_one_event_contradict_each_other_whatever_else_they_say_of_it()
 #[test]
 fn what_would_be_sent_twice_is_sent_once() {
     let events = format!("{HEADER}\na1,e1,AGENT,0,u1\na1,e2,AGENT,0,u2\na2,e3,AGENT,0,u3\n");
-    let (code, said) = quell(&events, &["plan", "e.csv", "--tenant", "tenant.yaml", "--action", "isolate-host"]);
+    let (code, said) = quell(
+        &events,
+        &["plan", "e.csv", "--tenant", "tenant.yaml", "--action", "isolate-host", "--max-irreversible", "2"],
+    );
     assert!(
         code == Some(0) && said.contains("2 items on 2 hosts") && said.contains("duplicate: row 2 (row 1)"),
         "{said}"

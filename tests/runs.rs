@@ -136,6 +136,7 @@ events: [{file: events.csv}]
 steps:
   - {name: quarantine, action: quarantine-file}
   - {name: delete, action: delete-file}
+guards: {max_irreversible: 100}
 reports: [{json: \"{{ run.id }}.json\"}]
 ";
     std::fs::write(bench.path("two-steps.yaml"), playbook).expect("the playbook is written");

@@ -203,7 +203,7 @@ fn a_step_waits_for_the_one_it_names_and_goes_once_for_its_host() {
     let playbook = "version: 1\nname: contain\nevents: [{file: e.csv}]\nlimits: {batch_size: 1}\nsteps:\n  \
          - {name: quarantine, action: quarantine-file, allow_failure: true}\n  \
          - {name: isolate, action: isolate-host, once: target, after: quarantine failed}\n  \
-         - {name: again, action: delete-file, after: quarantine}\n";
+         - {name: again, action: delete-file, after: quarantine}\nguards: {max_irreversible: 10}\n";
     fs::write(bench.path("contain.yaml"), playbook).expect("a playbook");
     fs::write(
         bench.path("e.csv"),

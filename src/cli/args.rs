@@ -97,9 +97,16 @@ pub struct Selection {
     /// For an events file: the action, unless the file has an action column
     #[arg(long, value_name = "NAME")]
     pub action: Option<String>,
-    /// For an events file: which events, as a CEL expression over their columns
+    /// Only events for which this CEL expression over their columns is true; beside a playbook, of those that its steps
+    /// select
     #[arg(long = "where", value_name = "CEL")]
     pub filter: Option<String>,
+    /// Only the first so many rows of those that are selected
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Only hosts that stand in this file, one agent id a line
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<PathBuf>,
     /// For an events file: the comment that every act carries
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
@@ -112,6 +119,9 @@ pub struct Selection {
     /// Leave bad rows out and list them, rather than refusing the file
     #[arg(long)]
     pub partial_input: bool,
+    /// How much may be done with an events file.
+    #[command(flatten)]
+    pub guards: super::GuardArgs,
 }
 
 /// How to work.
@@ -222,6 +232,7 @@ pub enum LogFormat {
 pub enum SchemaKind {
     Playbook,
     Tenant,
+    Protected,
 }
 
 impl Running {

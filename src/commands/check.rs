@@ -1,4 +1,4 @@
-//! `quell check`: every problem of all playbooks and tenants in one pass. It reads no events and opens no connection.
+//! `quell check`: every problem of all playbooks, tenants and protected targets in one pass. It reads no events and opens no connection.
 
 use super::inputs::{is_yaml, read_playbook, read_tenant, read_yaml, search_tenant};
 use super::{report_paths, say, tell};
@@ -6,7 +6,7 @@ use crate::error::{ExitCode, Failure};
 use crate::noun::count;
 use crate::plan;
 use crate::problem::{Place, Problem};
-use crate::tenant::Tenant;
+use crate::tenant::{self, Tenant};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -66,6 +66,10 @@ fn check(file: &Path, given: Option<&Tenant>, tenants: &mut Tenants, problems: &
         tenants.read(file, problems);
         return;
     }
+    if is_protected(&text) {
+        problems.extend(tenant::read_protected_file(&file.to_string_lossy(), &text).err().into_iter().flatten());
+        return;
+    }
     let Some(playbook) = read_playbook(file, problems) else { return };
     problems.extend(report_paths::problems_of(&playbook));
     let named = playbook.tenant.as_ref();
@@ -87,6 +91,11 @@ impl Tenants {
         let same = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         self.0.entry(same).or_insert_with(|| read_tenant(file, problems).map(Rc::new)).clone()
     }
+}
+
+/// Whether it holds rules of protected targets: they have a key that nothing else has.
+fn is_protected(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("rules:")) && !text.lines().any(|line| line.starts_with("steps:"))
 }
 
 /// Whether more of its keys are those of a tenant than those of a playbook: a file may lack any of them.

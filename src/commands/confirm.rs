@@ -6,6 +6,7 @@
 use super::progress::announce;
 use super::run::wall_clock;
 use super::tell;
+use super::terminal::Terminal;
 use crate::cli::{Keeping, Running};
 use crate::engine::DoneBefore;
 use crate::engine::fact::{Before, ItemId};
@@ -16,7 +17,6 @@ use crate::plan::{Plan, PlanHeader, PlannedItem, show};
 use crate::report::inert;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 use std::path::Path;
 
 /// What was said before a run, and to what a person said yes.
@@ -126,7 +126,9 @@ fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> R
 /// that is skipped, and that nobody knows to be done, is not sent.
 fn to_send(plan: &Plan, skipped: &[DoneBefore]) -> (usize, usize) {
     let skips = skipped.iter().flat_map(|before| before.items.iter().map(|item| (*item, before.became.is_done())));
-    let skips: HashMap<ItemId, bool> = skips.collect();
+    let blocked =
+        plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().map(|item| (ItemId(*item), false)));
+    let skips: HashMap<ItemId, bool> = skips.chain(blocked).collect();
     let item = |item: &ItemId| &plan.items[item.0 as usize];
     let mut ends: HashMap<u32, u16> = HashMap::new();
     for (id, _) in skips.iter().filter(|(_, is_done)| !**is_done) {
@@ -150,13 +152,11 @@ fn ask(plan: &Plan, skipped: &[DoneBefore], yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let tenant = inert::terminal(&plan.header.tenant.name).into_owned();
-    let mut err = std::io::stderr().lock();
     let of = format!("{}, {}", count(hosts, "host"), count(items, "item"));
-    let _ = write!(err, "{tenant}, {of}: type {hosts} to carry this out: ");
-    let _ = err.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
+    let nobody = || Failure::Held("there is no terminal to ask on any more; nothing was sent".to_owned());
+    let answer = Terminal::find()
+        .ok_or_else(nobody)?
+        .ask(&format!("{tenant}, {of}: type {hosts} to carry this out: "))
         .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was sent")))?;
     if answer.trim() == hosts.to_string() {
         return Ok(());

@@ -6,8 +6,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("tenants/example.yaml", include_str!("init/tenant.yaml")),
+    ("protected/core.yaml", include_str!("../../playbooks/protected/core.yaml")),
     ("playbooks/first.yaml", include_str!("init/playbook.yaml")),
     ("playbooks/first.csv", include_str!("init/events.csv")),
 ];

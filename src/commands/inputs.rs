@@ -2,11 +2,11 @@
 //! says all problems of all of them in one pass.
 
 pub use super::above::search_tenant;
-use super::{approvals, excerpts, planned_files, report_paths};
+use super::{approvals, beside, excerpts, planned_files, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
-use crate::plan::{self, AdHoc, FileRole, Plan, PlannedFile, Work};
+use crate::plan::{self, AdHoc, FileRole, Narrowing, Plan, PlannedFile, Work};
 use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
 use crate::problem::{Place, Problem, listed, nearest};
 use crate::simulator::{Options, SimAction, Simulator};
@@ -40,6 +40,7 @@ pub fn is_yaml(file: &Path) -> bool {
 fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
     refuse_what_is_for_events(selection)?;
     let vars = vars(selection)?;
+    let narrowing = beside::narrowing(selection)?;
     let mut problems = Vec::new();
     let playbook = read_playbook(&selection.file, &mut problems);
     problems.extend(playbook.iter().flat_map(report_paths::problems_of));
@@ -69,9 +70,15 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
     let own = planned_files::planned(FileRole::Playbook, &playbook.file, playbook.text.as_bytes());
     let inputs: Vec<Input> = inputs_of(selection, &playbook).into_iter().map(|(_, input)| input).collect();
     let files = [own].into_iter().chain(file).chain(planned_files::of_events(&inputs, events.as_ref()));
-    let files = files.chain(signers.as_ref().map(approvals::SignersFile::planned)).collect();
+    let beside = [
+        beside::planned_files(&playbook.guards, Some(&playbook.protected)),
+        beside::planned_files(&tenant.guards, Some(&tenant.protected)),
+        hosts_file(&narrowing),
+    ];
+    let files = files.chain(signers.as_ref().map(approvals::SignersFile::planned));
+    let files = files.chain(beside.concat()).collect();
     let (work, simulated) = (Work::Playbook(&playbook), simulator.is_some());
-    let request = Wanted { work, vars, tenant: &tenant, simulated, files };
+    let request = Wanted { work, vars, tenant: &tenant, narrowing, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     approvals::require_signers(&playbook, planned.as_ref(), signers.is_some(), &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
@@ -89,7 +96,10 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     if !selection.vars.is_empty() {
         return Err(Failure::Usage("--var sets a playbook's variables; an events file has none".to_owned()));
     }
+    let mut guards = selection.guards.guards().map_err(Failure::Usage)?;
+    let narrowing = Narrowing { filter: None, ..beside::narrowing(selection)? };
     let mut problems = Vec::new();
+    beside::count_hosts_of_flag(&mut guards, &mut problems);
     let mapped = mapped_columns(selection, &mut problems);
     let located = find_tenant(selection, None, simulate, &mut problems)?;
     let (Some(Located { tenant, simulator, file }), true) = (located, problems.is_empty()) else {
@@ -105,6 +115,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     let read = events::read(&events::Request { sources: vec![source], partial: selection.partial_input });
     let events = keep(read, &mut problems).filter(|events| has_a_good_row(events, &selection.file, &mut problems));
     let stem = if selection.file == Path::new("-") { None } else { selection.file.file_stem() };
+    let of_flag = beside::planned_files(&guards, None);
     let ad_hoc = AdHoc {
         name: stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned()),
         action: selection.action.clone(),
@@ -112,11 +123,14 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         comment: selection.comment.clone(),
         reports: Vec::new(),
         waves: selection.waves.iter().map(|size| Spanned { value: *size, place: Place::default() }).collect(),
+        guards: Box::new(guards),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
     let input = input_of(&selection.file, selection.file.clone());
-    let files = file.into_iter().chain(planned_files::of_events([&input], events.as_ref())).collect();
-    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, simulated, files };
+    let files = file.into_iter().chain(planned_files::of_events([&input], events.as_ref()));
+    let files = files.chain([of_flag, beside::planned_files(&tenant.guards, Some(&tenant.protected))].concat());
+    let files = files.chain(hosts_file(&narrowing)).collect();
+    let request = Wanted { work, vars: BTreeMap::new(), tenant: &tenant, narrowing, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     if let (Some(plan), true) = (planned, problems.is_empty()) {
         return Ok(Prepared { plan, simulator });
@@ -125,11 +139,18 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
     Err(Failure::Problems(problems))
 }
 
+/// The file of `--hosts`.
+fn hosts_file(narrowing: &Narrowing) -> Vec<PlannedFile> {
+    let file = |hosts: &plan::HostsFile| planned_files::summed(FileRole::Hosts, &hosts.path, &hosts.sha256);
+    narrowing.hosts.iter().map(file).collect()
+}
+
 /// What is planned, but for its events.
 struct Wanted<'a> {
     work: Work<'a>,
     vars: BTreeMap<String, String>,
     tenant: &'a Tenant,
+    narrowing: Narrowing,
     simulated: bool,
     files: Vec<PlannedFile>,
 }
@@ -141,11 +162,14 @@ fn plan_it(
     events: Option<Events>,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
-    let Wanted { work, vars, tenant, simulated, files } = wanted;
+    let Wanted { work, vars, tenant, narrowing, simulated, files } = wanted;
+    if let (Some(hosts), Some(events)) = (&narrowing.hosts, &events) {
+        beside::tell_of_strangers(hosts, events);
+    }
     // Rows are judged only where all of them could be read.
     let partial = selection.partial_input || events.is_none();
     let events = events.unwrap_or_default();
-    let request = plan::Request { work, tenant, vars, events, partial, simulated, files };
+    let request = plan::Request { work, tenant, vars, events, narrowing, partial, simulated, files };
     keep(plan::build(request), problems)
 }
 
@@ -164,7 +188,6 @@ fn vars(selection: &Selection) -> Result<BTreeMap<String, String>, Failure> {
 fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
     for (given, flag, key) in [
         (selection.action.is_some(), "--action", "each of a playbook's steps names its own"),
-        (selection.filter.is_some(), "--where", "each of a playbook's steps has its own"),
         (selection.comment.is_some(), "--comment", "a playbook has its own, `comment`"),
         (!selection.map.is_empty(), "--map", "a playbook's events have `columns`"),
         (!selection.waves.is_empty(), "--waves", "a playbook has its own, `waves`"),
@@ -172,6 +195,9 @@ fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
         if given {
             return Err(Failure::Usage(format!("{flag} is for events files; {key}")));
         }
+    }
+    if let Some((flag, key)) = selection.guards.given().next() {
+        return Err(Failure::Usage(format!("{flag} is for events files; a playbook says it itself: `{key}`")));
     }
     Ok(())
 }
@@ -372,8 +398,11 @@ fn no_tenant(selection: &Selection, playbook: Option<&Playbook>) -> Problem {
 /// Reads a playbook as far as it can be read; its problems are added to the others.
 pub fn read_playbook(file: &Path, problems: &mut Vec<Problem>) -> Option<Playbook> {
     let text = read_yaml(file, problems)?;
-    let (playbook, more) = playbook::read_in_part(file, &text);
+    let (mut playbook, more) = playbook::read_in_part(file, &text);
     problems.extend(more);
+    if let Some(playbook) = &mut playbook {
+        beside::complete_playbook(playbook, file, problems);
+    }
     playbook
 }
 
@@ -388,6 +417,7 @@ fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant,
     if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
         *token = file.parent().unwrap_or(Path::new("")).join(&token);
     }
+    beside::complete_tenant(&mut tenant, file, problems);
     Some((tenant, planned_files::planned(FileRole::Tenant, file, text.as_bytes())))
 }
 
@@ -409,6 +439,8 @@ fn simulated(tenant: Option<Tenant>) -> Result<(Tenant, Option<Simulator>), Fail
     if let Some(tenant) = tenant {
         stand_in.actions = tenant.actions;
         stand_in.columns = tenant.columns;
+        stand_in.guards = tenant.guards;
+        stand_in.protected = tenant.protected;
     }
     Ok((stand_in, Some(simulator)))
 }

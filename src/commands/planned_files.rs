@@ -24,6 +24,11 @@ pub(super) fn planned(role: FileRole, path: &Path, bytes: &[u8]) -> PlannedFile 
     PlannedFile { role, name: relative(path), sha256: hexadecimal(sum) }
 }
 
+/// A file whose sum is known from reading it.
+pub(super) fn summed(role: FileRole, path: &Path, sha256: &str) -> PlannedFile {
+    PlannedFile { role, name: relative(path), sha256: sha256.to_owned() }
+}
+
 /// The files among these inputs, each with the sum that reading it gave; none while there are problems. What stands in the
 /// playbook has no file.
 pub(super) fn of_events<'a>(

@@ -3,7 +3,7 @@
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, wall_clock};
 use super::taken::{Sends, Taken, same_tenant};
-use super::{confirm, overseer, report_paths, tell, unresolved};
+use super::{confirm, held, overseer, report_paths, tell, unresolved};
 use crate::api::Api;
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
@@ -71,7 +71,8 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let (by, continued) = (running.operator.clone(), order.go_on.clone());
     confirm::tell_of_earlier(&done_before, running);
     let promotion = order.promotion.clone();
-    let beginning = Beginning { by, adopted, continued, done_before, promotion, ..Beginning::default() };
+    let blocked = held::blocked(&header);
+    let beginning = Beginning { by, adopted, continued, done_before, promotion, blocked, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };
     drive(driver, &id, running, state).await
 }

@@ -9,7 +9,8 @@ use super::plan::tell_next;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{approvals, confirm, plan_file, report_paths, say, tell};
+use super::terminal::Terminal;
+use super::{approvals, confirm, held, plan_file, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::Outcome;
 use crate::engine::fact::ItemId;
@@ -18,7 +19,6 @@ use crate::noun::count;
 use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, is_held, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// What was asked.
@@ -42,7 +42,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         plan_file::check_place(output, &taking.tenant.clone().into_iter().collect::<Vec<_>>())?;
     }
     let carries_out = !retrying.dry_run && retrying.output.is_none();
-    if !retrying.yes && carries_out && !std::io::stdin().is_terminal() {
+    if !retrying.yes && carries_out && Terminal::find().is_none() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
         ));
@@ -71,7 +71,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         say(&show::text(&plan))?;
         confirm::tell_of_earlier(&confirm::skipped(&plan, may_be_repeated, state)?, running);
         tell("dry run: no connection was opened, nothing was sent");
-        return Ok(ExitCode::Fine);
+        return Ok(held::code(&plan));
     }
     if let Some(output) = &retrying.output {
         plan_file::write(&plan, output)?;
@@ -82,6 +82,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     }
     approvals::refuse_without(&plan, running)?;
     report_paths::check(running, None, state)?;
+    held::refuse(&plan, running)?;
     let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))

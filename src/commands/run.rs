@@ -4,7 +4,8 @@ use super::confirm::{self, Approved};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::{apply, approvals, inputs, overlap, report_paths, room, tell};
+use super::terminal::Terminal;
+use super::{apply, approvals, held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
@@ -41,7 +42,7 @@ pub struct Order {
 
 /// Plans and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
-    if !order.yes && !std::io::stdin().is_terminal() {
+    if !order.yes && Terminal::find().is_none() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at `quell plan` first, then give --yes".to_owned(),
         ));
@@ -53,6 +54,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     approvals::refuse_without(&prepared.plan, &order.running)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
+    held::refuse(&prepared.plan, running)?;
     let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: None, permitted: None, once: false, approved };
     runtime.block_on(carry_out(prepared, going))
@@ -151,7 +153,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, ..Beginning::default() };
+    let blocked = held::blocked(&header);
+    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, blocked, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
 }

@@ -10,6 +10,7 @@ pub fn execute(kind: SchemaKind) -> Result<ExitCode, Failure> {
     let schema = match kind {
         SchemaKind::Playbook => playbook::schema(),
         SchemaKind::Tenant => tenant::schema(),
+        SchemaKind::Protected => tenant::protected_schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::Bug(e.to_string()))?;
     say(&format!("{text}\n"))?;

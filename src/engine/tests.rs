@@ -79,6 +79,8 @@ fn header(steps: usize, batch_size: u16) -> PlanHeader {
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
         release: crate::plan::PlannedRelease::default(),
+        guards: crate::plan::PlannedGuards::default(),
+        blocked: Vec::new(),
         sources: vec![],
         rows: 0,
         reports: vec![],

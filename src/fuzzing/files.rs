@@ -31,8 +31,16 @@ pub(super) fn playbook(data: &[u8]) {
     let sources = vec!["e.csv".to_owned()];
     let events = events::Events { sources, rows, bytes, ..events::Events::default() };
     let work = plan::Work::Playbook(&playbook);
-    let request =
-        plan::Request { work, tenant: &TENANT, vars, events, partial: true, simulated: true, files: Vec::new() };
+    let request = plan::Request {
+        work,
+        tenant: &TENANT,
+        vars,
+        events,
+        narrowing: plan::Narrowing::default(),
+        partial: true,
+        simulated: true,
+        files: Vec::new(),
+    };
     match plan::build(request) {
         Ok(plan) => adds_up(&plan),
         Err(problems) => {

@@ -47,6 +47,7 @@ pub(super) fn plan_of(rows: Vec<Event>, refused: Vec<RefusedRow>) -> Option<Plan
         tenant: &TENANT,
         vars: BTreeMap::new(),
         events,
+        narrowing: plan::Narrowing::default(),
         partial: true,
         simulated: false,
         files: Vec::new(),

@@ -71,6 +71,8 @@ fn header(rows: u32) -> PlanHeader {
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
         release: crate::plan::PlannedRelease::default(),
+        guards: crate::plan::PlannedGuards::default(),
+        blocked: Vec::new(),
         sources: vec!["export.csv".to_owned()],
         rows,
         reports: Vec::new(),

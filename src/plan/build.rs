@@ -3,15 +3,17 @@
 //! Each part reports its own problems and gives back what it could make, so that one pass finds all of them. A plan is
 //! only made when there are none.
 
+use super::narrow::Narrowing;
 use super::problems::{self, Origin, Problems};
+use super::protected::{Matches, Rules};
 use super::select::{BadRow, ReadyStep, Selection};
-use super::steps::{check_columns, check_filters, compiled_steps};
+use super::steps::{CompiledStep, check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedFile, PlannedReport, PlannedTenant, RowWithoutItem};
-use super::{approval, digest, release, repeats, select, settings, targets};
+use super::{approval, digest, guards, release, repeats, select, settings, targets};
 use crate::events::{Events, RefusedRow};
 use crate::playbook::{Caution, Playbook, ReportFormat, WaveSize};
 use crate::problem::Problem;
-use crate::tenant::Tenant;
+use crate::tenant::{Guards, Tenant};
 use crate::yaml::Spanned;
 use std::collections::BTreeMap;
 
@@ -26,6 +28,8 @@ pub struct Request<'a> {
     pub vars: BTreeMap<String, String>,
     /// The rows.
     pub events: Events,
+    /// What the command line leaves out.
+    pub narrowing: Narrowing,
     /// Whether a row that cannot be judged is left out, rather than refusing the plan.
     pub partial: bool,
     /// Whether the built-in simulator stands in for the tenant.
@@ -58,6 +62,8 @@ pub struct AdHoc {
     pub reports: Vec<PlannedReport>,
     /// `--waves`
     pub waves: Vec<Spanned<WaveSize>>,
+    /// `--max-items` and its like.
+    pub guards: Box<Guards>,
 }
 
 /// Makes the plan.
@@ -71,7 +77,9 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let comment = settings::comment(&request.work, &vars, &origin, &mut found);
     let (limits, polling) = settings::tightened(&request.work, request.tenant, &origin, &mut found);
     check_tenant(&request, &origin, &mut found);
-    let Request { work, tenant, events, partial, simulated, files, .. } = request;
+    let guards = guards::bounds::effective(&request.work, request.tenant, &origin, &mut found);
+    let mut protected = Rules::compile(&request.work, request.tenant, &origin, &mut found);
+    let Request { work, tenant, events, narrowing, partial, simulated, files, .. } = request;
     let steps = compiled_steps(&work, tenant, &events, &vars, &origin, &mut found);
     check_columns(&steps, &events, &origin, &mut found);
     let column = match &work {
@@ -80,6 +88,10 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     };
     targets::check_column(column, &events.rows, &origin, &mut found);
     approval::check(&work, Some(tenant), &vars, &origin, &mut found);
+    let flag = narrowing.filter.as_ref().map(|filter| CompiledStep::of_flag(filter, &vars, &mut found));
+    check_columns(flag.as_slice(), &events, &Origin::CommandLine, &mut found);
+    let only = flag.and_then(CompiledStep::into_filter);
+    protected.check_columns(&events, &mut found);
     let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);
@@ -89,6 +101,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let mut targets = targets::Targets::default();
     if found.is_empty() {
         selection = select::select(&steps, &tenant.actions, &all_events, &bytes, by_column(&work));
+        selection.narrow(narrowing.hosts.as_ref(), only.as_ref(), &all_events, &bytes);
         if by_column(&work) {
             let contradictions = repeats::contradictions(&selection.chosen, &steps, &all_events);
             let rows = problems::Rows { events: &all_events, bytes: &bytes, sources: &sources };
@@ -103,6 +116,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         if steps.iter().any(|step| step.flow.once) {
             targets::forget_rows_with_item(&mut selection, &all_events);
         }
+        selection.limit(narrowing.limit, &all_events);
         if !partial {
             problems::report_bad_rows(&selection.bad, &sources, &mut found);
         }
@@ -139,6 +153,8 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         dedupe_window: caution.dedupe_window,
         overlap: caution.overlap,
         release: released,
+        guards,
+        blocked: Vec::new(),
         sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
         rows,
         reports,
@@ -149,6 +165,10 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         digest: String::new(),
     };
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
+    let Matches { holds, blocked } = protected.judge(&plan);
+    plan.header.blocked = blocked;
+    plan.header.guards.holds = guards::judge(&plan);
+    plan.header.guards.holds.extend(holds);
     plan.header.digest = digest::digest(&plan);
     Ok(plan)
 }
@@ -160,8 +180,8 @@ pub fn check(playbook: &Playbook, tenant: Option<&Tenant>) -> Vec<Problem> {
     let vars = required.map(|var| (var.name.value.clone(), "value".to_owned())).collect();
     let work = Work::Playbook(playbook);
     if let Some(tenant) = tenant {
-        let (events, files) = (Events::default(), Vec::new());
-        let request = Request { work, tenant, vars, events, partial: true, simulated: false, files };
+        let (events, narrowing, files) = (Events::default(), Narrowing::default(), Vec::new());
+        let request = Request { work, tenant, vars, events, narrowing, partial: true, simulated: false, files };
         return build(request).err().unwrap_or_default();
     }
     let mut found = Problems::default();

@@ -5,6 +5,7 @@
 //! optional value is 0, or 1 and the value. Of files only the name counts and not the folder, so that the same files give
 //! the same digest from any folder. Nothing is taken from the clock, the environment or the order of a hash table.
 
+use super::guards::{Blocked, Bound, Guard, Hold, PlannedGuards, SetBy, Share};
 use super::{
     Budget, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader, PlannedApproval,
     PlannedFile, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
@@ -97,6 +98,8 @@ impl Canon {
             dedupe_window,
             overlap,
             release,
+            guards,
+            blocked,
             sources,
             rows,
             reports,
@@ -133,6 +136,11 @@ impl Canon {
         };
         self.option(wait, |canon, longest| canon.time(*longest));
         self.release(release);
+        self.guards(guards);
+        self.list(blocked, |canon, Blocked { rule, items }| {
+            canon.text(rule);
+            canon.list(items, |canon, item| canon.number(u64::from(*item)));
+        });
         self.list(sources, |canon, source| canon.file_name(Path::new(source)));
         self.number(u64::from(*rows));
         self.list(reports, |canon, PlannedReport { format, path }| {
@@ -217,6 +225,49 @@ impl Canon {
             canon.number(u64::from(*min_settled));
             canon.number(u64::from(*strict));
         });
+    }
+
+    fn guards(&mut self, guards: &PlannedGuards) {
+        let PlannedGuards { bounds, by_flags, holds } = guards;
+        self.list(bounds, |canon, Bound { guard, most, default, ceiling, set_by }| {
+            canon.guard(guard);
+            canon.number(u64::from(*most));
+            for number in [default, ceiling] {
+                canon.option(number.as_ref(), |canon, number| canon.number(u64::from(*number)));
+            }
+            canon.number(match set_by {
+                SetBy::Default => 0,
+                SetBy::Tenant => 1,
+                SetBy::Playbook => 2,
+                SetBy::Flag => 3,
+            });
+        });
+        self.number(u64::from(*by_flags));
+        self.list(holds, |canon, Hold { guard, host, found, limit, ceiling, raise, rows }| {
+            canon.guard(guard);
+            canon.option(host.as_ref(), |canon, host| canon.text(host));
+            canon.number(u64::from(*found));
+            canon.number(u64::from(*limit));
+            canon.option(ceiling.as_ref(), |canon, ceiling| canon.number(u64::from(*ceiling)));
+            canon.text(raise);
+            canon.list(rows, |canon, row| canon.number(u64::from(*row)));
+        });
+    }
+
+    fn guard(&mut self, guard: &Guard) {
+        self.text(guard.word());
+        match guard {
+            Guard::MaxItems | Guard::MaxHosts | Guard::MaxPerHost | Guard::MaxIrreversible => {}
+            Guard::MaxPerAction(name) | Guard::Protected(name) => self.text(name),
+            Guard::MaxPercentOf(Share { of, percent, file }) => {
+                self.number(u64::from(*of));
+                self.number(u64::from(*percent));
+                self.option(file.as_ref(), |canon, (file, sha256)| {
+                    canon.file_name(Path::new(file));
+                    canon.text(sha256);
+                });
+            }
+        }
     }
 
     fn tenant(&mut self, tenant: &PlannedTenant) {

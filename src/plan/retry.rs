@@ -2,7 +2,7 @@
 //!
 //! Which items these may be is not decided here; see `commands/retry.rs`.
 
-use super::{ItemRow, Origin, Plan, PlanHeader, PlannedItem, digest};
+use super::{ItemRow, Origin, Plan, PlanHeader, PlannedItem, digest, guards};
 use std::collections::HashMap;
 
 /// Plans these items, in the items' order, once more. Steps, limits and tenant are those of the earlier plan; targets are
@@ -27,6 +27,9 @@ pub fn retry(earlier: &PlanHeader, rows: Vec<ItemRow>, origin: Origin) -> Plan {
     }
     plan.header.rows = plan.events.chunk_by(|one, other| one.place.row == other.place.row).count() as u32;
     plan.header.release = earlier.release.among(targets.len() as u32, plan.items.len() as u32);
+    // What was blocked does not go again; what is left is counted anew.
+    plan.header.blocked = Vec::new();
+    plan.header.guards.holds = guards::judge(&plan);
     plan.header.digest = digest::digest(&plan);
     plan
 }

@@ -6,7 +6,7 @@
 mod release;
 
 use super::forecast::{Forecast, forecast};
-use super::{OnUnknown, OriginKind, Plan, PlanHeader, PlannedItem, PlannedStep, undo};
+use super::{OnUnknown, OriginKind, Plan, PlanHeader, PlannedItem, PlannedStep, guards, undo};
 use crate::events::Event;
 use crate::inert;
 use crate::noun::count;
@@ -50,7 +50,15 @@ pub fn text(plan: &Plan) -> String {
     if let Some(more) = more_items(plan) {
         out += &format!("{more}\n");
     }
+    for line in holds(plan) {
+        out += &format!("\n{line}\n");
+    }
     out + &format!("\ndigest   {}\n", plan.header.digest)
+}
+
+/// Why the plan is held, one line each; empty when it is not.
+pub fn holds(plan: &Plan) -> Vec<String> {
+    guards::show::holds(&plan.header.guards)
 }
 
 /// The plan as Markdown.
@@ -86,6 +94,9 @@ pub fn markdown(plan: &Plan) -> String {
         }
         out += "\n</details>\n";
     }
+    for line in holds(plan) {
+        out += &format!("\n**{}**\n", escaped(&line));
+    }
     out + &format!("\ndigest: `{}`\n", header.digest)
 }
 
@@ -110,6 +121,8 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("steps", json!(header.steps.iter().map(step_json).collect::<Vec<_>>())),
         ("limits", limits_json(header)),
         ("release", release::json(plan)),
+        ("guards", guards::show::json_of(&header.guards)),
+        ("blocked", json!(header.blocked)),
         ("sources", json!(header.sources)),
         ("files", json!(header.files)),
         ("origin", json!(header.origin)),
@@ -298,6 +311,8 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
     totals.extend(
         plan.header.approval.as_ref().map(|approval| format!("approval: {}", inert(&approval.shown(plan.items.len())))),
     );
+    totals.extend(guards::show::line(&plan.header.guards));
+    totals.extend(guards::show::blocked(&plan.header.blocked));
     totals
 }
 

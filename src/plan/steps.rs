@@ -177,6 +177,18 @@ pub(super) struct CompiledStep {
 }
 
 impl CompiledStep {
+    /// `--where` beside a playbook, which is a filter as those of steps are.
+    pub(super) fn of_flag(filter: &str, vars: &BTreeMap<String, String>, problems: &mut Problems) -> Self {
+        let wanted = Wanted { filter: Some((filter, Place::default())), ..Wanted::ad_hoc("--where", None) };
+        let filter = wanted.compile_filter(vars, &Origin::CommandLine, problems);
+        Self { name: wanted.name.to_owned(), action: None, filter, flow: PlannedFlow::default() }
+    }
+
+    /// What of it judges rows.
+    pub(super) fn into_filter(self) -> Option<Filter> {
+        self.filter.map(|(.., filter)| filter)
+    }
+
     pub(super) fn ready(self, actions: &[Action]) -> Option<ReadyStep> {
         let index = self.action?;
         let Self { name, filter, flow, .. } = self;

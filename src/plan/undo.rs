@@ -4,7 +4,7 @@
 //! left alone and told, and so is what the tenant names no inverse for.
 
 use super::origin::ranges;
-use super::{ItemRow, RowWithoutItem, digest};
+use super::{ItemRow, RowWithoutItem, digest, guards};
 use super::{Leaving, LeftOut, Origin, OriginKind, Plan, PlanHeader, PlannedFlow, PlannedItem, PlannedStep};
 use crate::inert::shorten;
 use crate::noun::count;
@@ -65,6 +65,8 @@ pub fn undo(earlier: &PlanHeader, run: &str, items: Vec<(ItemRow, Fate)>) -> Pla
     with.sort_by_key(|row| Reverse(row.newest));
     plan.rows_without_item = without.into_iter().filter_map(|row| row.without).collect();
     number(&mut plan, with, &numbers);
+    plan.header.blocked = Vec::new();
+    plan.header.guards.holds = guards::judge(&plan);
     plan.header.digest = digest::digest(&plan);
     plan
 }

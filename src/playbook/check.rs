@@ -10,19 +10,15 @@ use super::released::{self, FlowFile, ReleaseFile};
 use super::{ColumnsChoice, LimitsPatch, Playbook, PollingPatch, ReportFormat, ReportRequest, Source, SourceFrom};
 use super::{Step, VarDeclaration};
 use crate::problem::{Place, Problem, listed};
-use crate::tenant::{Word, read_columns};
+use crate::tenant::{Word, read_columns, read_guards, read_protected};
 use crate::yaml::{AnyText, Entries, Field, Hint, Reader, Spanned, Written};
 use std::collections::HashMap;
 use std::path::Path;
 
 const NOT_YET: &str = "this version of quell does not carry it out, so a file must not promise it: remove it";
 
-const HINTS: [Hint; 4] = [
-    Hint { key: "guards", help: NOT_YET },
-    Hint { key: "protected", help: NOT_YET },
-    Hint { key: "notify", help: NOT_YET },
-    Hint { key: "when", help: "a step's filter is called `where`" },
-];
+const HINTS: [Hint; 2] =
+    [Hint { key: "notify", help: NOT_YET }, Hint { key: "when", help: "a step's filter is called `where`" }];
 
 pub(super) fn read(file: &Path, text: &str) -> (Option<Playbook>, Vec<Problem>) {
     let reader = Reader::new(&file.display().to_string(), text).with_hints(&HINTS);
@@ -68,6 +64,8 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
             },
         ),
         require_approval: parsed.require_approval.read().map(|file| file.value.read(file.place, reader)),
+        guards: parsed.guards.value().map(|guards| read_guards(reader, guards)).unwrap_or_default(),
+        protected: parsed.protected.value().map(|protected| read_protected(reader, protected)).unwrap_or_default(),
         reports: parsed.reports.value().map(|reports| self::reports(reader, reports)).unwrap_or_default(),
     };
     if !are_vars_known {

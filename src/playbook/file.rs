@@ -5,7 +5,9 @@ use super::caution::{OnUnknown, Overlap, Window};
 use super::control::{Percent, WaveSize};
 use super::flow::After;
 use super::schedule::Span;
-use crate::tenant::{ActTimeout, ColumnEntries, Deadline, Length, Name, Pause, PollTimeout, Rate, Word};
+use crate::tenant::{
+    ActTimeout, ColumnEntries, Deadline, GuardsFile, Length, Name, Pause, PollTimeout, ProtectedFile, Rate, Word,
+};
 use crate::yaml::{AnyText, Count, Entries, Field, FromText, NumberOrText, Refusal, Version, Written};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -92,6 +94,12 @@ pub(super) struct PlaybookFile {
     /// Who must have signed a plan before it is carried out.
     #[serde(default)]
     pub(super) require_approval: Field<ApprovalFile>,
+    /// How much a plan may do before it is held, at most what the tenant allows.
+    #[serde(default)]
+    pub(super) guards: Field<GuardsFile>,
+    /// What must not be acted on, besides what the tenant protects.
+    #[serde(default)]
+    pub(super) protected: Field<ProtectedFile>,
     /// Reports to write at the end.
     #[serde(default)]
     pub(super) reports: Field<Vec<Field<ReportFile>>>,

@@ -36,6 +36,8 @@ steps:
   - {name: isolate, action: isolate-host}
 limits: {requests: 100/h, keep_free: 80/h, concurrency: 1, batch_size: 10, act_timeout: 1m, poll_timeout: 10s}
 polling: {first_after: 20s, interval: 1m, interval_max: 20m, deadline: 30m, not_found_grace: 1m}
+guards: {max_items: 5, max_percent_of: {of: 2000, percent: 5}, max_per_action: {isolate-host: 50}}
+protected: {on_match: skip, rules: [{name: mine, host: [ME-*]}]}
 reports: [{text: a.txt}, {markdown: a.md}, {csv: a.csv}, {template: page.html.tera, path: "out/{{ run.id }}.html"}]
 "#;
 
@@ -103,7 +105,7 @@ fn mistakes_are_told_where_they_are() {
         ("a filter that is empty", SMALL.replace("action: a", "action: a, where: ''")),
         (
             "what is not carried out yet",
-            format!("{SMALL}waves: [1, 100%]\nguards: {{}}\nnotify: []\nfailure_budget: {{}}\n")
+            format!("{SMALL}waves: [1, 100%]\nnotify: []\nfailure_budget: {{}}\n")
                 .replace("action: a", "action: a, after: x settled, once: target, max_event_age: 1h"),
         ),
         ("a var that cannot be a name", format!("{SMALL}vars: {{1st: {{}}, a-b: {{}}, ok: {{}}}}\n")),

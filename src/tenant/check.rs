@@ -5,22 +5,20 @@
 use super::columns::read_columns;
 use super::file::{ActionFile, AuthFile, FillFile, LimitsFile, PollingFile, StatusesFile, TenantFile, WordsFile};
 use super::{Action, ApiVersion, Auth, FillField, Limits, Name, Polling, RequestType, Statuses, Tenant, Word, fold};
+use super::{read_guards, read_protected};
 use crate::problem::{Place, Problem, listed, nearest};
 use crate::yaml::{AnyText, Entries, Field, FromText as _, Hint, Reader, Refusal, Spanned, Written};
 use std::collections::HashMap;
 
 const REFERENCE: &str =
     "a token never stands in a file: name where it is with `token_env`, `token_file` or `token_command`";
-const NOT_YET: &str = "this version of quell does not enforce it, so a file must not promise it: remove it";
 
-const HINTS: [Hint; 7] = [
+const HINTS: [Hint; 5] = [
     Hint { key: "token", help: REFERENCE },
     Hint { key: "password", help: REFERENCE },
     Hint { key: "secret", help: REFERENCE },
     Hint { key: "jwt", help: REFERENCE },
     Hint { key: "api_key", help: REFERENCE },
-    Hint { key: "guards", help: NOT_YET },
-    Hint { key: "protected", help: NOT_YET },
 ];
 
 pub(super) fn read(file_name: &str, text: &str) -> Result<Tenant, Vec<Problem>> {
@@ -46,6 +44,12 @@ fn tenant(reader: &Reader<'_>, file: TenantFile, place: Place) -> Option<Tenant>
             |(name, entries): (Spanned<String>, Field<_>)| Some((name.value, read_columns(reader, entries.read()?)));
         mappings.into_iter().filter_map(read).collect()
     });
+    let guards = file.guards.value().map(|guards| read_guards(reader, guards)).unwrap_or_default();
+    for (place, message, help) in guards.strangers(actions.as_deref().unwrap_or_default()).filter(|_| actions.is_some())
+    {
+        reader.report_help(place, message, help);
+    }
+    let protected = file.protected.value().map(|protected| read_protected(reader, protected)).unwrap_or_default();
     version?;
     Some(Tenant {
         name: name?.value.0.0,
@@ -59,6 +63,8 @@ fn tenant(reader: &Reader<'_>, file: TenantFile, place: Place) -> Option<Tenant>
         limits,
         polling,
         columns,
+        guards,
+        protected,
     })
 }
 

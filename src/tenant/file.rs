@@ -4,7 +4,7 @@ use super::address::BaseUrl;
 use super::names::EnvName;
 use super::quantity::Requests;
 use super::{ActTimeout, ApiVersion, ColumnEntries, Deadline, EventType, FillField, Name, Pause, PollTimeout, Rate};
-use super::{RequestType, Word};
+use super::{GuardsFile, ProtectedFile, RequestType, Word};
 use crate::yaml::{AnyText, Count, Entries, Field, Version, Written};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,6 +55,12 @@ pub(super) struct TenantFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9][a-z0-9_-]*$"}))]
     pub(super) columns: Field<Entries<ColumnEntries>>,
+    /// Ceilings that no playbook and no flag may raise. What is not named has none.
+    #[serde(default)]
+    pub(super) guards: Field<GuardsFile>,
+    /// What must not be acted on.
+    #[serde(default)]
+    pub(super) protected: Field<ProtectedFile>,
 }
 
 /// Where the bearer token comes from: exactly one of these. Without it: the environment variable QUELL_TOKEN.

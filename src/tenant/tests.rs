@@ -26,6 +26,14 @@ limits: {requests: 300/h, keep_free: 60/h, concurrency: 2, batch_size: 50, act_t
 polling: {first_after: 15s, interval: 30s, interval_max: 10m, deadline: 4h, not_found_grace: 2m}
 columns:            # named mappings; picked by the file's header
   console: {agent_id: Agent ID, event_id: Event ID, event_type: Type, unique_id: Unique ID, pid: {column: PID, default: 0}, event_time: Detected, source: {constant: console}}
+guards: {max_items: 1500, max_hosts: 300, max_per_host: 40, max_irreversible: 300, max_per_action: {isolate-host: 50, delete-file: 0}, max_percent_of: {of: hosts.txt, percent: 10%}}
+protected:
+  on_match: hold
+  files: [../protected/core.yaml]
+  rules:
+  - {name: domain controllers, host: [DC-*, \"*-DC?\"], if_missing: ignore}
+  - {name: servers, cidr: [10.1.0.0/16, \"fd00::/8\", 10.2.0.7], tag: [prod, 7], attribute: {asset_group: [crown*], zone: [\"0\"]}}
+  - {name: core, agent_id: [A-1], path: ['*\\\\System32\\\\config\\\\*'], process: [lsass.exe], if_missing: match}
 ";
 
 /// Only what must be there; cases append to it.
@@ -123,7 +131,23 @@ fn mistakes_are_told_where_they_are() {
         ("a typo in a key", with("base_url:", "baseurl:")),
         ("an unknown key", format!("{SMALL}colour: blue\n")),
         ("a key twice", format!("{SMALL}name: again\n")),
-        ("keys that promise what is not there", format!("{SMALL}guards: {{max_items: 5}}\nprotected: {{files: []}}\n")),
+        (
+            "guards",
+            format!(
+                "{SMALL}guards: {{max_item: 5, max_hosts: -1, max_per_host: many, max_per_action: {{kil: 1, KILL: 2, kill: x}}, \
+                     max_percent_of: {{of: 0, percent: 101}}}}\n"
+            ),
+        ),
+        ("a share", format!("{SMALL}guards: {{max_percent_of: {{of: [1], percent: 1.5}}}}\n")),
+        ("a share of nothing", format!("{SMALL}guards: {{max_percent_of: {{percent: 10%}}}}\n")),
+        (
+            "protected targets",
+            format!(
+                "{SMALL}protected:\n  on_match: stop\n  files: [a.yaml, a.yaml, \" \"]\n  rules:\n  - {{host: [a]}}\n  - {{name: n}}\n  - {{name: n, host: [], if_missing: no}}\n  \
+                 - {{name: c, cidr: [10.0.0.1/8, 300.1.1.1, 10.0.0.0/33, \"::1\"]}}\n  - {{name: p, process: [a/b, \"C:\\\\x\"]}}\n  \
+                 - {{name: q, attribute: {{Asset Group: [a], agent_id: [b], pid: [4], zone: []}}}}\n  - {{name: r, attribute: {{}}}}\n  - {{name: s, hosts: [a]}}\n"
+            ),
+        ),
         ("an upper-case name", with("name: t", "name: Prod EU")),
         ("a number for a name", with("name: t", "name: 2024")),
         ("an empty value", with("name: t", "name:")),
@@ -223,7 +247,15 @@ fn the_schema_takes_what_the_reader_takes() {
         format!("{SMALL}limits: {{batch_size: 201}}\n"),
         format!("{SMALL}limits: {{requests: lots}}\n"),
         format!("{SMALL}polling: {{deadline: 4 hours}}\n"),
-        format!("{SMALL}guards: {{}}\n"),
+        format!("{SMALL}guards: {{max_items: many}}\n"),
+        format!("{SMALL}guards: {{max_percent_of: {{of: 0, percent: 10}}}}\n"),
+        format!("{SMALL}guards: {{max_percent_of: {{of: a.txt, percent: 101}}}}\n"),
+        format!("{SMALL}protected: {{on_match: stop}}\n"),
+        format!("{SMALL}protected: {{rules: [{{name: n, if_missing: ignore}}]}}\n"),
+        format!("{SMALL}protected: {{rules: [{{name: n, host: []}}]}}\n"),
+        format!("{SMALL}protected: {{rules: [{{name: n, process: [a/b]}}]}}\n"),
+        format!("{SMALL}protected: {{rules: [{{name: n, attribute: {{}}}}]}}\n"),
+        format!("{SMALL}protected: {{rules: [{{name: n, attribute: {{Asset Group: [a]}}}}]}}\n"),
         format!("{SMALL}columns: {{a: {{pid: {{default: 0}}}}}}\n"),
     ] {
         assert!(!is_valid(&text), "{text}");

@@ -1,7 +1,7 @@
 //! A case is met: the binary runs between its tenant and its relay, and what came of it is looked at, with the fault and
 //! after it.
 
-use crate::bench::{Bench, Done};
+use crate::bench::{Bench, Done, GUARDS};
 use crate::case::{CANARY, Case, Ending};
 use crate::invariants::{self, Scene};
 use crate::relay::{Call, Kind, Relay};
@@ -39,7 +39,7 @@ impl Case {
         let relay = Relay::new(&bench.url, bench.folder.path(), self.reach, self.faults.clone(), watch);
         self.prepare(&bench, &relay);
         let mut run = bench.quell(&["run", "events.csv", "--action", self.action, "--tenant", "tenant.yaml", "--yes"]);
-        run.args(["--report", "json=r.json", "--report", "csv=r.csv", "--report", "markdown=r.md"]);
+        run.args(GUARDS).args(["--report", "json=r.json", "--report", "csv=r.csv", "--report", "markdown=r.md"]);
         run.args(["--report", "html=r.html"]);
         let _beside = self.beside.map(|beside| beside(&relay));
         let began = Instant::now();

@@ -69,7 +69,8 @@ fn with_unknown_items(action: &str) -> World {
     let acts = vec![ScriptedAnswer::default(), ScriptedAnswer::cut_after()];
     world.simulator.script(Script { acts, ..Script::default() });
     let run = world.quell(&format!(
-        "run events.csv --action {action} --tenant tenant.yaml --yes --report json=r.json --report csv=r.csv"
+        "run events.csv --action {action} --tenant tenant.yaml --yes --report json=r.json --report csv=r.csv \
+         --max-irreversible 20"
     ));
     let done = world.done(run);
     assert_eq!(done.code, Some(5), "{}", done.stderr);

@@ -31,6 +31,7 @@ events: [{file: hits.csv}]
 steps:
   - {name: kill, action: kill-process, where: 'verdict == \"MALICIOUS\"'}
   - {name: quarantine, action: quarantine-file, where: 'int(score) >= 8'}
+guards: {max_irreversible: 10}
 ";
 
 /// Events without a mistake.

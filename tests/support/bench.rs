@@ -16,6 +16,10 @@ use tempfile::TempDir;
 /// Every program under test is done by then.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Guards that hold nothing that a test does: what they hold has tests of its own.
+pub(crate) const GUARDS: [&str; 8] =
+    ["--max-items", "100000", "--max-hosts", "100000", "--max-per-host", "100000", "--max-irreversible", "100000"];
+
 /// See the module.
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
@@ -96,9 +100,10 @@ impl Bench {
         command
     }
 
-    /// `quell run events.csv --action quarantine-file --tenant tenant.yaml --yes` and more.
+    /// `quell run events.csv --action quarantine-file --tenant tenant.yaml --yes`, not held by any guard, and more.
     pub(crate) fn run(&self, more: &[&str]) -> Command {
         let mut args = vec!["run", "events.csv", "--action", "quarantine-file", "--tenant", "tenant.yaml", "--yes"];
+        args.extend(GUARDS);
         args.extend(more);
         self.quell(&args)
     }

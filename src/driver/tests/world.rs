@@ -250,6 +250,8 @@ fn header_of(simulator: &Simulator) -> PlanHeader {
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
         release: crate::plan::PlannedRelease::default(),
+        guards: crate::plan::PlannedGuards::default(),
+        blocked: Vec::new(),
         sources: vec!["events.csv".into()],
         rows: 0,
         reports: Vec::new(),

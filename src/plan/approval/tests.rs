@@ -45,6 +45,7 @@ fn build(approval: &str, rows: usize) -> Result<Plan, String> {
         tenant: &tenant,
         vars: BTreeMap::new(),
         events,
+        narrowing: Default::default(),
         partial: false,
         simulated: false,
         files: Vec::new(),

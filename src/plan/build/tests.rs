@@ -70,6 +70,8 @@ fn playbook() -> Playbook {
         caution: crate::playbook::Caution::default(),
         release: Release::default(),
         require_approval: None,
+        guards: Guards::default(),
+        protected: Protected::default(),
         reports: Vec::new(),
     }
 }
@@ -97,6 +99,8 @@ fn tenant() -> Tenant {
         limits: Limits { keep_free: hour(60), ..Limits::default() },
         polling: Polling::default(),
         columns: Vec::new(),
+        guards: Guards::default(),
+        protected: Protected::default(),
     }
 }
 
@@ -136,7 +140,16 @@ fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn plan_of(playbook: &Playbook, events: Events) -> Result<Plan, Vec<Problem>> {
     let (tenant, vars) = (tenant(), given(&[("ticket", "INC-7")]));
     let work = Work::Playbook(playbook);
-    build(Request { work, tenant: &tenant, vars, events, partial: false, simulated: false, files: Vec::new() })
+    build(Request {
+        work,
+        tenant: &tenant,
+        vars,
+        events,
+        narrowing: Narrowing::default(),
+        partial: false,
+        simulated: false,
+        files: Vec::new(),
+    })
 }
 
 fn ad_hoc(ad_hoc: AdHoc, events: Events, partial: bool) -> Result<Plan, Vec<Problem>> {
@@ -146,6 +159,7 @@ fn ad_hoc(ad_hoc: AdHoc, events: Events, partial: bool) -> Result<Plan, Vec<Prob
         tenant: &tenant(),
         vars: BTreeMap::new(),
         events,
+        narrowing: Narrowing::default(),
         partial,
         simulated: false,
         files: Vec::new(),
@@ -312,6 +326,7 @@ fn all_problems_come_in_one_pass_each_at_its_place() {
         tenant: &tenant,
         vars,
         events: rows,
+        narrowing: Narrowing::default(),
         partial: true,
         simulated: false,
         files: Vec::new(),
@@ -400,6 +415,7 @@ fn what_is_sent_must_be_there_after_fill() {
         tenant: &filled,
         vars,
         events: rows,
+        narrowing: Narrowing::default(),
         partial: false,
         simulated: false,
         files: Vec::new(),
@@ -514,6 +530,7 @@ fn the_forecast_is_a_lower_bound_from_the_plan_alone() {
         tenant: &tight,
         vars: BTreeMap::new(),
         events: events(&lines),
+        narrowing: Narrowing::default(),
         partial: false,
         simulated: false,
         files: Vec::new(),
@@ -610,7 +627,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = || build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(&lines),
-            partial: true, simulated: false, files: Vec::new(),
+            narrowing: Narrowing::default(), partial: true, simulated: false, files: Vec::new(),
         }).expect("a plan");
         let plan = make();
         let mut seen = std::collections::HashSet::new();
@@ -638,7 +655,7 @@ proptest! {
         let (tenant, playbook, vars) = (tenant(), playbook(), given(&[("ticket", "INC-7")]));
         let make = |lines: &[&str]| build(Request {
             work: Work::Playbook(&playbook), tenant: &tenant, vars: vars.clone(), events: events(lines),
-            partial: true, simulated: false, files: Vec::new(),
+            narrowing: Narrowing::default(), partial: true, simulated: false, files: Vec::new(),
         }).expect("a plan");
         let (fewer, whole) = (make(&some), make(&all));
         prop_assert_eq!(&whole.items[..fewer.items.len()], &fewer.items[..]);

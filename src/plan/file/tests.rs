@@ -35,7 +35,16 @@ fn small() -> Plan {
     let work = Work::AdHoc(AdHoc { name: "hits".into(), action: Some("quarantine".into()), ..AdHoc::default() });
     let file = PlannedFile { role: FileRole::Events, name: "hits.csv".into(), sha256: "0".repeat(64) };
     let vars = BTreeMap::new();
-    let request = Request { work, tenant: &tenant, vars, events, partial: false, simulated: false, files: vec![file] };
+    let request = Request {
+        work,
+        tenant: &tenant,
+        vars,
+        events,
+        narrowing: Default::default(),
+        partial: false,
+        simulated: false,
+        files: vec![file],
+    };
     sealed(build(request).expect("a plan"))
 }
 

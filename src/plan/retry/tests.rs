@@ -32,6 +32,7 @@ fn first() -> Plan {
         tenant: &tenant,
         vars: BTreeMap::new(),
         events,
+        narrowing: crate::plan::Narrowing::default(),
         partial: false,
         simulated: false,
         files: Vec::new(),
@@ -49,7 +50,9 @@ fn origin() -> Origin {
 
 #[test]
 fn items_share_their_event_and_targets_are_numbered_anew() {
-    let plan = retry(&first().header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)], origin());
+    let mut header = first().header;
+    header.steps.push(header.steps[0].clone());
+    let plan = retry(&header, vec![row(3, 0, 7, 2), row(4, 1, 7, 2), row(9, 1, 2, 5)], origin());
     let items: Vec<_> = plan.items.iter().map(|item| (item.event, item.step, item.target)).collect();
     assert_eq!(items, [(0, 0, 0), (0, 1, 0), (1, 1, 1)]);
     assert_eq!((plan.events.len(), plan.header.rows), (2, 2));

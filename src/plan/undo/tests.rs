@@ -16,7 +16,16 @@ fn header() -> PlanHeader {
         let ad_hoc = AdHoc { name: "hits".into(), action: Some(action.into()), ..AdHoc::default() };
         let events = Events { sources: vec!["hits.csv".into()], ..Events::default() };
         let (work, vars, files) = (Work::AdHoc(ad_hoc), BTreeMap::new(), Vec::new());
-        let request = Request { work, tenant: &tenant, vars, events, partial: false, simulated: false, files };
+        let request = Request {
+            work,
+            tenant: &tenant,
+            vars,
+            events,
+            narrowing: Default::default(),
+            partial: false,
+            simulated: false,
+            files,
+        };
         build(request).expect("a plan").header
     };
     let mut all = header("kill");

@@ -35,6 +35,8 @@ pub(in crate::report) fn header() -> PlanHeader {
         dedupe_window: crate::playbook::DEDUPE_WINDOW,
         overlap: crate::plan::Overlap::Forbid,
         release: crate::plan::PlannedRelease::default(),
+        guards: crate::plan::PlannedGuards::default(),
+        blocked: Vec::new(),
         sources: vec!["hits.csv".to_owned(), "more.json".to_owned()],
         rows: 12,
         reports: vec![PlannedReport { format: "csv".to_owned(), path: "out/{{ run.id }}.csv".to_owned() }],

@@ -32,15 +32,8 @@ fn contained(playbook: &Playbook, lines: &[&str]) -> Result<Plan, Vec<Problem>> 
     let isolate = Action { fill, ..Action::plain("isolate-host", 0, EventType::Agent) };
     tenant.actions.push(isolate);
     let (work, vars) = (Work::Playbook(playbook), given(&[("ticket", "INC-7")]));
-    build(Request {
-        work,
-        tenant: &tenant,
-        vars,
-        events: events(lines),
-        partial: false,
-        simulated: false,
-        files: Vec::new(),
-    })
+    let (events, narrowing, files) = (events(lines), Narrowing::default(), Vec::new());
+    build(Request { work, tenant: &tenant, vars, events, narrowing, partial: false, simulated: false, files })
 }
 
 const ROWS: [&str; 6] = [

@@ -1,0 +1,82 @@
+//! How a text is compared: what counts as the same host, path, process, tag or address.
+//!
+//! Where in doubt two texts are the same, since what is taken for protected is looked at by a person, and what is not
+//! is acted on.
+
+use core::net::{IpAddr, SocketAddr};
+
+/// What kind of text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Agent,
+    Host,
+    Address,
+    Path,
+    Process,
+    Tag,
+    Any,
+}
+
+/// A pattern as it is compared.
+pub(super) fn pattern(kind: Kind, text: &str) -> String {
+    match kind {
+        Kind::Path => path(text),
+        _ => text.to_lowercase(),
+    }
+}
+
+/// The texts to compare that one cell holds. Addresses are read by [`addresses`].
+pub(super) fn forms(kind: Kind, cell: &str) -> Vec<String> {
+    match kind {
+        Kind::Agent | Kind::Any | Kind::Address => vec![cell.to_lowercase()],
+        Kind::Path => vec![path(cell.trim_matches('"'))],
+        Kind::Process => {
+            let name = cell.trim_matches('"').rsplit(['/', '\\']).next().unwrap_or_default();
+            vec![name.to_lowercase()]
+        }
+        Kind::Tag => {
+            let tags = cell.split([',', ';', '|', '\n']).map(str::trim).filter(|tag| !tag.is_empty());
+            tags.map(str::to_lowercase).collect()
+        }
+        Kind::Host => {
+            let host = cell.trim_end_matches('.').to_lowercase();
+            // `dc-01.corp.example` is the host DC-01 too.
+            let first =
+                host.split_once('.').filter(|_| host.parse::<IpAddr>().is_err()).map(|(first, _)| first.to_owned());
+            std::iter::once(host).chain(first).collect()
+        }
+    }
+}
+
+/// The addresses of a cell, and whether something in it is none.
+pub(super) fn addresses(cell: &str) -> (Vec<IpAddr>, bool) {
+    let pieces = cell.split([',', ';', '|', ' ', '\t', '\n']).filter(|piece| !piece.is_empty());
+    let mut all = Vec::new();
+    let mut has_other = false;
+    for piece in pieces {
+        match address(piece) {
+            Some(address) => all.push(address.to_canonical()),
+            None => has_other = true,
+        }
+    }
+    (all, has_other)
+}
+
+/// With a port, a prefix length or a zone, an address is one all the same.
+fn address(piece: &str) -> Option<IpAddr> {
+    let alone = piece.split(['/', '%']).next().unwrap_or_default();
+    let alone = alone.strip_prefix('[').map_or(alone, |inside| inside.strip_suffix(']').unwrap_or(inside));
+    alone.parse().ok().or_else(|| piece.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+}
+
+/// Small letters, one `/` where there are any separators.
+fn path(text: &str) -> String {
+    let mut path = String::with_capacity(text.len());
+    for letter in text.chars().flat_map(char::to_lowercase) {
+        let letter = if letter == '\\' { '/' } else { letter };
+        if letter != '/' || !path.ends_with('/') {
+            path.push(letter);
+        }
+    }
+    path
+}
