@@ -43,10 +43,10 @@ Exit codes:
   0  everything acted on succeeded, or there was nothing to do
   1  unexpected error: a bug
   2  usage, playbook, tenant or events invalid; nothing was sent
-  3  held back by a guard, another run's lock or a missing confirmation; nothing was sent
+  3  held back by a guard, a window, a stop file, a missing approval or confirmation, or another run's lock; nothing was sent
   4  finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused
   5  some items are unknown or unmatched: a person must look
-  6  stopped early; `quell resume` goes on
+  6  stopped early; `quell resume` or `quell promote` goes on
   7  the journal or state folder cannot be used, or a report could not be written
   8  the API cannot be reached, is not where the tenant says, or sign-in failed
   9  finished well, but some items are still queued

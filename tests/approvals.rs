@@ -19,7 +19,7 @@ tenant: example
 events: [{file: ../events.csv}]
 steps: [{name: quarantine, action: quarantine-file}]
 ";
-const EVENTS: &str = "agent_id,event_id,event_type,pid,unique_id\na1,e1,FILE,0,u1\na2,e2,FILE,0,u2\n";
+const EVENTS: &str = "agent_id,event_id,event_type,pid,unique_id,host\na1,e1,FILE,0,u1,WS-1\na2,e2,FILE,0,u2,WS-2\n";
 const NEEDED: &str = "1 signature needed, not the operator's, at most 24h old";
 
 /// A repository with a tenant, a playbook that asks for approval, events, and two people who may give it.

@@ -105,7 +105,7 @@ fn every_command_that_is_shown_parses() {
 fn the_exit_codes_are_those_of_the_program() {
     let readme = read("README.md");
     let row = Regex::new(r"(?m)^\| (\d+) \| (.+) \|$").unwrap();
-    let rows: Vec<String> = row.captures_iter(&readme).map(|row| format!("  {}  {}", &row[1], &row[2])).collect();
+    let rows: Vec<String> = row.captures_iter(&readme).map(|row| format!("{:>3}  {}", &row[1], &row[2])).collect();
     let last = readme.lines().find(|line| line.starts_with("Where several apply: ")).unwrap();
     assert_eq!(format!("Exit codes:\n{}\n{last}", rows.join("\n")), EXIT_CODES);
 }

@@ -122,6 +122,7 @@ fn a_run_that_another_machine_wrote_is_refused_until_it_is_taken_over_with_a_rea
         map: Vec::new(),
         partial_input: false,
         waves: Vec::new(),
+        failure_budget: None,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let _entered = runtime.enter();

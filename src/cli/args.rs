@@ -1,7 +1,7 @@
 //! Groups of arguments that several commands share.
 
 use super::values::{default_operator, default_state_dir, duration, operator, pair, percent, rate, reason, report};
-use crate::playbook::{ReportFormat, WaveSize};
+use crate::playbook::{ReportFormat, Tolerated, WaveSize};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -116,6 +116,9 @@ pub struct Selection {
     /// For an events file: hosts that are released together, as cumulative sizes: `1,5%,100%` [default: all at once]
     #[arg(long, value_name = "SIZE", value_delimiter = ',')]
     pub waves: Vec<WaveSize>,
+    /// For an events file: how many failures are tolerated, `5` or `10%` of the items; one more stops the run [default: 10%]
+    #[arg(long, value_name = "N")]
+    pub failure_budget: Option<Tolerated>,
     /// Leave bad rows out and list them, rather than refusing the file
     #[arg(long)]
     pub partial_input: bool,

@@ -46,7 +46,8 @@ pub struct Applying {
 pub(super) struct AsItIs(Option<&'static str>);
 
 /// Flags of `plan` and `run` with a value.
-const WITH_VALUE: [&str; 18] = [
+const WITH_VALUE: [&str; 19] = [
+    "failure-budget",
     "events",
     "var",
     "action",

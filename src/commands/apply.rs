@@ -4,24 +4,29 @@
 //! meant for this tenant, not be held, be approved where it asks for that, and not have been carried out before. All of
 //! it is looked at before a token is read, and whether it was carried out once more where runs begin.
 
+use super::confirm::Approved;
 use super::inputs::{self, Prepared};
 use super::run::{Going, carry_out, runtime};
 use super::taken::{same_tenant, simulator_of};
+use super::terminal::Terminal;
 use super::{approvals, confirm, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
+use crate::engine::Approval;
 use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
 use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, is_held};
 use crate::report;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+
+/// What is said of a plan that no quell writes.
+const BY_HAND: &str = "this plan was put together by hand";
 
 /// Reads, looks, shows, asks, and carries out.
 pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     let Applying { yes, running, state, keeping, .. } = order;
-    if !yes && !std::io::stdin().is_terminal() {
+    if !yes && Terminal::find().is_none() {
         return Err(Failure::Held(
             "there is no terminal to ask on\nhelp: look at `quell show PLAN` first, then give --yes".to_owned(),
         ));
@@ -32,17 +37,18 @@ pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     let _entered = runtime.enter();
     let inputs = [order.plan.clone()].into_iter().chain(plan_file::inputs_of(&plan)).collect::<Vec<_>>();
     report_paths::check_beside(running, &inputs, state)?;
-    look(&plan, order)?;
+    let approvals = look(&plan, order)?;
     let simulator = plan.header.tenant.simulated.then(|| simulator_of(&plan.header));
     let (retry_of, permitted) = of_origin(plan.header.origin.as_ref());
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _): &(Vec<ItemId>, String)| items);
-    let approved = confirm::show_and_ask(&plan, may_be_repeated, *yes, running, (state, *keeping))?;
+    let asked = confirm::show_and_ask(&plan, may_be_repeated, *yes, running, (state, *keeping))?;
+    let approved = Approved { approvals, ..asked };
     let going = Going { running, state, retry_of, permitted, once: true, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 
-/// Whether the plan may be carried out, by all that can be known before a person is asked.
-fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
+/// Whether the plan may be carried out, by all that can be known before a person is asked; who approved it.
+fn look(plan: &Plan, order: &Applying) -> Result<Vec<Approval>, Failure> {
     let tenant = &plan.header.tenant;
     if order.simulate && !tenant.simulated {
         return Err(Failure::Usage(format!(
@@ -67,8 +73,9 @@ fn look(plan: &Plan, order: &Applying) -> Result<(), Failure> {
     }
     same_tenant(&plan.header, &order.taking)?;
     is_of_its_tenant(plan, &order.state)?;
-    approvals::check(plan, &order.plan, order.running.operator.as_deref())?;
-    refuse_carried_out(journal::run_of_plan(&order.state, &tenant.name, &plan.header.digest)?)
+    let approvals = approvals::check(plan, &order.plan, order.running.operator.as_deref())?;
+    refuse_carried_out(journal::run_of_plan(&order.state, &tenant.name, &plan.header.digest)?)?;
+    Ok(approvals)
 }
 
 /// Whether the plan's tenant is that of the file, or of the run, that it was made from. A plan that was put together by
@@ -101,7 +108,14 @@ fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
     };
     let path = PathBuf::from(&file.name);
     same_tenant(&plan.header, &Taking { tenant: Some(path.clone()), adopt: None })?;
-    if inputs::tenant_of(&path)?.auth != planned.auth {
+    let tenant = inputs::tenant_of(&path)?;
+    if !plan.header.guards.are_within(&tenant.guards) {
+        return Err(Failure::Held(format!(
+            "{BY_HAND}: its guards are not within those of {}; nothing was sent",
+            inert::terminal(&file.name)
+        )));
+    }
+    if tenant.auth != planned.auth {
         return Err(Failure::Held(format!(
             "{}: `auth` is not what the plan says; nothing was sent\nhelp: plan again",
             inert::terminal(&file.name)

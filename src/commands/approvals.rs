@@ -5,8 +5,9 @@ use super::above::search_above;
 use super::inputs::{read_playbook, read_yaml};
 use super::progress::announce;
 use super::{approve, planned_files, tell};
-use crate::approval::{self, Requirement, Signers, Subject};
+use crate::approval::{self, Requirement, Signers, Subject, Valid};
 use crate::cli::Running;
+use crate::engine::Approval;
 use crate::error::Failure;
 use crate::plan::{FileRole, Plan, PlannedApproval, PlannedFile, file};
 use crate::playbook::{Playbook, RequireApproval};
@@ -132,10 +133,10 @@ pub(super) fn signers_of(plan: &Plan, path: &Path) -> Result<SignersFile, Failur
 }
 
 /// Whether the people who have to approve a plan file did so, and still do; who they are is said.
-pub(super) fn check(plan: &Plan, path: &Path, operator: Option<&str>) -> Result<(), Failure> {
+pub(super) fn check(plan: &Plan, path: &Path, operator: Option<&str>) -> Result<Vec<Approval>, Failure> {
     is_of_its_playbook(plan)?;
     let needed = needed(plan).filter(|_| !plan.header.tenant.simulated);
-    let Some(requirement) = needed.and_then(Requirement::of) else { return Ok(()) };
+    let Some(requirement) = needed.and_then(Requirement::of) else { return Ok(Vec::new()) };
     let signers = signers_of(plan, path)?;
     let signatures = approve::path_of(path);
     let shown = inert::terminal(&path.to_string_lossy()).into_owned();
@@ -148,7 +149,13 @@ pub(super) fn check(plan: &Plan, path: &Path, operator: Option<&str>) -> Result<
         ))
     })?;
     valid.iter().for_each(|valid| tell(&format!("approved by {valid}")));
-    Ok(())
+    let approval = |valid: Valid| Approval {
+        by: valid.author,
+        key: valid.key,
+        given: valid.at.to_string(),
+        expires: valid.until.to_string(),
+    };
+    Ok(valid.into_iter().map(approval).collect())
 }
 
 /// Whether the plan asks for what its playbook asks for. A plan that was put together by hand could ask for nothing.

@@ -8,8 +8,8 @@ use super::run::wall_clock;
 use super::tell;
 use super::terminal::Terminal;
 use crate::cli::{Keeping, Running};
-use crate::engine::DoneBefore;
 use crate::engine::fact::{Before, ItemId};
+use crate::engine::{Approval, DoneBefore};
 use crate::error::Failure;
 use crate::journal::{self, Place, Question, StoreError};
 use crate::noun::count;
@@ -26,6 +26,8 @@ pub struct Approved {
     pub(super) skipped: Vec<DoneBefore>,
     /// What is doubtful about the state folder.
     pub(super) state_warning: Option<String>,
+    /// Who approved the plan.
+    pub(super) approvals: Vec<Approval>,
 }
 
 /// Shows what will be done and asks for it, unless `yes`. Whoever is asked has to see what for, however quiet it is to
@@ -50,7 +52,7 @@ pub(super) fn show_and_ask(
     let skipped = if yes { Vec::new() } else { skipped(plan, permitted, state)? };
     tell_of_earlier(&skipped, &Running { quiet: false, ..running.clone() });
     ask(plan, &skipped, yes)?;
-    Ok(Approved { skipped, state_warning })
+    Ok(Approved { skipped, state_warning, approvals: Vec::new() })
 }
 
 /// What a run with this plan would skip if it began now. Simulated runs skip nothing.

@@ -123,6 +123,7 @@ fn from_events(selection: &Selection, simulate: bool) -> Result<Prepared, Failur
         comment: selection.comment.clone(),
         reports: Vec::new(),
         waves: selection.waves.iter().map(|size| Spanned { value: *size, place: Place::default() }).collect(),
+        failure_budget: selection.failure_budget,
         guards: Box::new(guards),
     };
     let (work, simulated) = (Work::AdHoc(ad_hoc), simulator.is_some());
@@ -191,6 +192,7 @@ fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
         (selection.comment.is_some(), "--comment", "a playbook has its own, `comment`"),
         (!selection.map.is_empty(), "--map", "a playbook's events have `columns`"),
         (!selection.waves.is_empty(), "--waves", "a playbook has its own, `waves`"),
+        (selection.failure_budget.is_some(), "--failure-budget", "a playbook has its own, `failure_budget`"),
     ] {
         if given {
             return Err(Failure::Usage(format!("{flag} is for events files; {key}")));

@@ -102,7 +102,7 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
     let Going { running, state, retry_of, permitted, once, approved } = going;
-    let Approved { skipped, state_warning } = approved;
+    let Approved { skipped, state_warning, approvals } = approved;
     overseer::refuse_if_forbidden(state, &plan.header).await?;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
     if !plan.items.is_empty() {
@@ -154,7 +154,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
     let blocked = held::blocked(&header);
-    let beginning = Beginning { by: running.operator.clone(), permitted, done_before, blocked, ..Beginning::default() };
+    let beginning =
+        Beginning { by: running.operator.clone(), permitted, done_before, blocked, approvals, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
 }

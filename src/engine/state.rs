@@ -175,7 +175,7 @@ impl Engine {
         items: impl Iterator<Item = ItemShape>,
         spent: impl IntoIterator<Item = Moment>,
     ) -> Self {
-        let items = Items::new(items, header.steps.iter().map(Rule::of).collect());
+        let items = Items::new(items, Rule::of(header));
         let release = &header.release;
         let waves = if release.waves.is_empty() { vec![items.targets()] } else { release.waves.clone() };
         let config = Config {

@@ -11,7 +11,7 @@ use super::steps::{CompiledStep, check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedFile, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{approval, digest, guards, release, repeats, select, settings, targets};
 use crate::events::{Events, RefusedRow};
-use crate::playbook::{Caution, Playbook, ReportFormat, WaveSize};
+use crate::playbook::{Caution, Playbook, ReportFormat, Tolerated, WaveSize};
 use crate::problem::Problem;
 use crate::tenant::{Guards, Tenant};
 use crate::yaml::Spanned;
@@ -62,6 +62,8 @@ pub struct AdHoc {
     pub reports: Vec<PlannedReport>,
     /// `--waves`
     pub waves: Vec<Spanned<WaveSize>>,
+    /// `--failure-budget`
+    pub failure_budget: Option<Tolerated>,
     /// `--max-items` and its like.
     pub guards: Box<Guards>,
 }

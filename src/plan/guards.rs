@@ -7,6 +7,8 @@ pub(super) mod bounds;
 pub(super) mod show;
 
 use super::{Plan, act_key};
+use crate::tenant::Guards;
+use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -122,6 +124,24 @@ impl PlannedGuards {
     /// What a playbook or flag raised above its default, as one text each: `max_items 200 → 1500 (playbook)`.
     pub fn raised(&self) -> Vec<String> {
         show::raised(self)
+    }
+
+    /// Whether every guard is there and none is above what this tenant allows: in a plan that was put together by hand they
+    /// may be any.
+    pub fn are_within(&self, tenant: &Guards) -> bool {
+        let ceiling = |written: &Option<Spanned<u32>>| written.as_ref().map_or(u32::MAX, |most| most.value);
+        let mut ceilings = vec![
+            (Guard::MaxItems, ceiling(&tenant.max_items)),
+            (Guard::MaxHosts, ceiling(&tenant.max_hosts)),
+            (Guard::MaxPerHost, ceiling(&tenant.max_per_host)),
+            (Guard::MaxIrreversible, ceiling(&tenant.max_irreversible)),
+        ];
+        let caps = tenant.max_per_action.iter();
+        ceilings.extend(caps.map(|(action, most)| (Guard::MaxPerAction(action.value.clone()), most.value)));
+        let within =
+            |(guard, most): &(Guard, u32)| self.bounds.iter().any(|bound| bound.guard == *guard && bound.most <= *most);
+        let has_share = self.bounds.iter().any(|bound| matches!(bound.guard, Guard::MaxPercentOf(_)));
+        ceilings.iter().all(within) && (tenant.max_percent_of.is_none() || has_share)
     }
 
     fn has_own_cap(&self, action: &str) -> bool {

@@ -85,7 +85,10 @@ pub(super) fn release(
             release.failure_budget,
             target.as_ref().map(|column| column.value.clone()),
         ),
-        Work::AdHoc(ad_hoc) => (ad_hoc.waves.as_slice(), Promote::default(), FailureBudget::default(), None),
+        Work::AdHoc(ad_hoc) => {
+            let budget = ad_hoc.failure_budget.map_or_else(FailureBudget::default, FailureBudget::tolerating);
+            (ad_hoc.waves.as_slice(), Promote::default(), budget, None)
+        }
     };
     let waves = cumulative(waves, targets, origin, found);
     let (stop_file, go_url, schedule) = match work {

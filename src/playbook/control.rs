@@ -186,6 +186,26 @@ impl FromText for WaveSize {
     }
 }
 
+impl std::str::FromStr for Tolerated {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = match text.strip_suffix('%') {
+            Some(_) => Percent::from_text(text).ok().map(Self::Percent),
+            None => whole(text).map(Self::Count),
+        };
+        read.ok_or_else(|| "expected a number of failures or a share of the items, as in `5` or `10%`".to_owned())
+    }
+}
+
+impl FailureBudget {
+    /// The budget that tolerates so many, judged as by default.
+    pub fn tolerating(tolerated: Tolerated) -> Self {
+        let min_settled = if matches!(tolerated, Tolerated::Percent(_)) { MIN_SETTLED } else { 0 };
+        Self { tolerated, min_settled, strict: false }
+    }
+}
+
 impl std::str::FromStr for WaveSize {
     type Err = String;
 

@@ -117,7 +117,7 @@ fn follows(rule: Rule, ends: [End; 2]) -> &'static str {
 #[test]
 fn a_step_follows_another_as_it_says() {
     use End::{Failed, Other, Succeeded};
-    let after = |when| Rule { after: Some((0, when)), allow_failure: false };
+    let after = |when| Rule { after: Some((0, when)), ..Rule::default() };
     for (ends, default, succeeded, failed, settled) in [
         ([Succeeded, Succeeded], "opens", "opens", "never", "opens"),
         ([Failed, Succeeded], "never, at once", "never, at once", "opens", "opens"),
@@ -137,7 +137,7 @@ fn a_step_follows_another_as_it_says() {
 #[test]
 fn a_step_without_items_counts_as_succeeded() {
     for (when, opens) in [(When::Succeeded, true), (When::Settled, true), (When::Failed, false)] {
-        let rule = Rule { after: Some((0, when)), allow_failure: false };
+        let rule = Rule { after: Some((0, when)), ..Rule::default() };
         let mut items = items(&[(1, 0), (0, 1)], &[Rule::default(), rule]);
         assert_eq!(numbers(items.release(2)), if opens { vec![0, 1] } else { vec![1] }, "{when:?}");
         assert_eq!(items.shut(0), (!opens).then_some(Shut::Unmet { step: 1 }), "{when:?}");
@@ -146,9 +146,19 @@ fn a_step_without_items_counts_as_succeeded() {
 }
 
 #[test]
+fn a_retry_does_not_ask_again_what_its_run_has_judged() {
+    let rule = Rule { after: Some((0, When::Failed)), judged_before: true, ..Rule::default() };
+    let mut items = items(&[(1, 0), (0, 1), (1, 1)], &[Rule::default(), rule]);
+    assert_eq!(numbers(items.release(2)), [0, 1], "the first target's step 0 failed in the run that is retried");
+    assert_eq!(items.shut(0), None);
+    assert!(items.settle(ItemId(1), End::Succeeded).is_empty());
+    assert_eq!(items.shut(1), Some(Shut::Unmet { step: 1 }), "what is here is judged here");
+}
+
+#[test]
 fn what_was_passed_over_keeps_nobody_from_its_turn_and_did_not_succeed() {
     // kill; isolate after kill failed; one step by default; one after isolate succeeded; one after isolate settled.
-    let after = |step, when| Rule { after: Some((step, when)), allow_failure: false };
+    let after = |step, when| Rule { after: Some((step, when)), ..Rule::default() };
     let rules =
         [Rule::default(), after(0, When::Failed), Rule::default(), after(1, When::Succeeded), after(1, When::Settled)];
     let mut items = items(&[(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)], &rules);
@@ -165,7 +175,7 @@ fn what_was_passed_over_keeps_nobody_from_its_turn_and_did_not_succeed() {
 #[test]
 fn a_failed_step_lets_no_later_step_go_that_does_not_say_so() {
     // kill; quarantine after kill; delete after quarantine: what was skipped has not succeeded.
-    let after = |step| Rule { after: Some((step, When::Succeeded)), allow_failure: false };
+    let after = |step| Rule { after: Some((step, When::Succeeded)), ..Rule::default() };
     let mut items = items(&[(0, 0), (1, 0), (2, 0)], &[Rule::default(), after(0), after(1)]);
     items.release(1);
     assert!(items.settle(ItemId(0), End::Failed).is_empty());
@@ -178,7 +188,7 @@ fn a_failed_step_lets_no_later_step_go_that_does_not_say_so() {
 
 #[test]
 fn an_allowed_failure_leaves_the_order_alone_and_no_other_end_does() {
-    let allowed = Rule { after: None, allow_failure: true };
+    let allowed = Rule { allow_failure: true, ..Rule::default() };
     for (end, opens) in [(End::Failed, true), (End::Succeeded, true), (End::Other, false)] {
         let mut items = items(&[(0, 0), (1, 0)], &[allowed, Rule::default()]);
         items.release(1);
