@@ -4,12 +4,12 @@ use super::progress::announce;
 use crate::cli::Running;
 use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
-use crate::plan::{Blocked, Plan, PlanHeader, show};
+use crate::plan::{Blocked, Plan, PlanHeader, is_held, show};
 use serde_json::json;
 
 /// Refuses a plan that is held, before anything of the state folder or the token is touched. It is shown first.
 pub(super) fn refuse(plan: &Plan, running: &Running) -> Result<(), Failure> {
-    let holds = show::holds(plan);
+    let holds = is_held(plan);
     if holds.is_empty() {
         return Ok(());
     }
@@ -27,5 +27,5 @@ pub(super) fn blocked(header: &PlanHeader) -> Vec<(Vec<ItemId>, String)> {
 
 /// The exit code of a dry run.
 pub(super) fn code(plan: &Plan) -> ExitCode {
-    if show::holds(plan).is_empty() { ExitCode::Fine } else { ExitCode::Held }
+    if is_held(plan).is_empty() { ExitCode::Fine } else { ExitCode::Held }
 }

@@ -284,6 +284,15 @@ fn what_is_blocked_counts_nowhere() {
 }
 
 #[test]
+fn a_plan_that_leaves_out_what_was_found_is_held_all_the_same() {
+    let mut plan = plan(&tenant(""), Work::Playbook(&playbook("")), "3 kill@h1, 60 quarantine@h2").expect("a plan");
+    let found = shown::holds(&plan);
+    assert_eq!((found.len(), crate::plan::is_held(&plan)), (2, found.clone()));
+    plan.header.guards.holds.clear();
+    assert_eq!((shown::holds(&plan), crate::plan::is_held(&plan)), (Vec::new(), found));
+}
+
+#[test]
 fn a_header_that_was_stored_before_there_were_guards_has_none() {
     let mut plan = plan(&tenant(""), Work::Playbook(&playbook("")), "3 kill@h1").expect("a plan");
     let mut stored = serde_json::to_value(&plan.header).expect("JSON");
