@@ -47,7 +47,7 @@ fn playbook(bench: &Bench, name: &str, hosts: usize, more: &str) {
     let text = format!(
         "version: 1\nname: {name}\ntenant: simulator\nevents: [{{file: {name}.csv}}]\n{more}\
          steps: [{{name: quarantine, action: quarantine-file}}]\n\
-         guards: {{max_items: 10000, max_hosts: 10000}}\n"
+         guards: {{max_items: 10000, max_hosts: 10000}}\nfailure_budget: {{percent: 100}}\n"
     );
     fs::write(bench.path(&format!("{name}.yaml")), text).expect("the playbook is written");
 }

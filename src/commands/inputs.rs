@@ -2,6 +2,7 @@
 //! says all problems of all of them in one pass.
 
 pub use super::above::search_tenant;
+use super::located::{Located, find_tenant};
 use super::{approvals, beside, excerpts, planned_files, report_paths};
 use crate::cli::Selection;
 use crate::error::Failure;
@@ -9,15 +10,12 @@ use crate::events::{self, Events, Input, SourceRequest};
 use crate::plan::{self, AdHoc, FileRole, Narrowing, Plan, PlannedFile, Work};
 use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
 use crate::problem::{Place, Problem, listed, nearest};
-use crate::simulator::{Options, SimAction, Simulator};
+use crate::simulator::Simulator;
 use crate::tenant::{self, ColumnSource, Columns, Tenant};
 use crate::yaml::{self, Spanned};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where the built-in simulator pretends to be.
-const SIMULATOR_URL: &str = "http://127.0.0.1";
 
 /// A plan and what it takes to carry it out.
 pub struct Prepared {
@@ -321,7 +319,7 @@ fn no_such_columns(playbook: &Playbook, place: Place, name: &str, tenant: &Tenan
     at(playbook, place, format!("there is no column mapping `{name}`")).with_help(help)
 }
 
-fn at(playbook: &Playbook, place: Place, message: String) -> Problem {
+pub(super) fn at(playbook: &Playbook, place: Place, message: String) -> Problem {
     Problem::new(&*playbook.file.to_string_lossy(), place, message).with_line_of(&playbook.text)
 }
 
@@ -343,60 +341,6 @@ fn input_of(name: &Path, path: PathBuf) -> Input {
     if name == Path::new("-") { Input::Stdin } else { Input::File { name: name.to_string_lossy().into_owned(), path } }
 }
 
-/// A tenant as it is used, what stands in for it, and the file that it was read from.
-struct Located {
-    tenant: Tenant,
-    simulator: Option<Simulator>,
-    file: Option<PlannedFile>,
-}
-
-/// Finds and reads the tenant of a playbook, or of an events file.
-fn find_tenant(
-    selection: &Selection,
-    playbook: Option<&Playbook>,
-    simulate: bool,
-    problems: &mut Vec<Problem>,
-) -> Result<Option<Located>, Failure> {
-    let wanted = playbook.and_then(|playbook| playbook.tenant.as_ref());
-    let file = match (&selection.tenant.tenant, wanted) {
-        (Some(file), _) => Some(file.clone()),
-        (None, Some(name)) => search_tenant(&selection.file, &name.value),
-        (None, None) => None,
-    };
-    let Some(file) = file else {
-        if simulate {
-            let (tenant, simulator) = simulated(None)?;
-            return Ok(Some(Located { tenant, simulator, file: None }));
-        }
-        problems.push(no_tenant(selection, playbook));
-        return Ok(None);
-    };
-    let Some((tenant, file)) = read_tenant_file(&file, problems) else { return Ok(None) };
-    let file = Some(file);
-    if !simulate {
-        return Ok(Some(Located { tenant, simulator: None, file }));
-    }
-    // The plan holds the simulator's name against the playbook's; here it is the name of what it stands in for.
-    if let (Some(playbook), Some(wanted)) = (playbook, wanted.filter(|wanted| wanted.value != tenant.name)) {
-        let message = format!("this playbook is for the tenant `{}`, not for `{}`", wanted.value, tenant.name);
-        problems.push(at(playbook, wanted.place, message));
-    }
-    let (tenant, simulator) = simulated(Some(tenant))?;
-    Ok(Some(Located { tenant, simulator, file }))
-}
-
-fn no_tenant(selection: &Selection, playbook: Option<&Playbook>) -> Problem {
-    const HELP: &str = "give --tenant FILE, or --simulate to try it without one";
-    let file = selection.file.to_string_lossy();
-    match playbook.and_then(|playbook| Some((playbook, playbook.tenant.as_ref()?))) {
-        Some((playbook, name)) => {
-            let message = format!("there is no tenants/{}.yaml beside this playbook or above it", name.value);
-            at(playbook, name.place, message).with_help(HELP)
-        }
-        None => Problem::new(&*file, Place::default(), "nothing says which tenant this is for").with_help(HELP),
-    }
-}
-
 /// Reads a playbook as far as it can be read; its problems are added to the others.
 pub fn read_playbook(file: &Path, problems: &mut Vec<Problem>) -> Option<Playbook> {
     let text = read_yaml(file, problems)?;
@@ -413,7 +357,7 @@ pub fn read_tenant(file: &Path, problems: &mut Vec<Problem>) -> Option<Tenant> {
     read_tenant_file(file, problems).map(|(tenant, _)| tenant)
 }
 
-fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant, PlannedFile)> {
+pub(super) fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant, PlannedFile)> {
     let text = read_yaml(file, problems)?;
     let mut tenant = keep(tenant::read(&file.to_string_lossy(), &text), problems)?;
     if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
@@ -427,24 +371,6 @@ fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Option<(Tenant,
 pub fn tenant_of(file: &Path) -> Result<Tenant, Failure> {
     let mut problems = Vec::new();
     read_tenant(file, &mut problems).ok_or(Failure::Problems(problems))
-}
-
-/// The built-in simulator and its tenant; with the actions, columns and words of the tenant it stands in for.
-fn simulated(tenant: Option<Tenant>) -> Result<(Tenant, Option<Simulator>), Failure> {
-    let mut options = Options { latency: crate::simulator::Delay::None, ..Options::default() };
-    if let Some(tenant) = &tenant {
-        options.actions = tenant.actions.iter().map(SimAction::from).collect();
-    }
-    let simulator = Simulator::new(options);
-    let yaml = simulator.tenant_yaml(SIMULATOR_URL);
-    let mut stand_in = tenant::read("the simulator's tenant", &yaml).map_err(Failure::Problems)?;
-    if let Some(tenant) = tenant {
-        stand_in.actions = tenant.actions;
-        stand_in.columns = tenant.columns;
-        stand_in.guards = tenant.guards;
-        stand_in.protected = tenant.protected;
-    }
-    Ok((stand_in, Some(simulator)))
 }
 
 /// Reads a file that a person wrote, within its size limit.
