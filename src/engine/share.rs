@@ -1,5 +1,7 @@
 //! What a process wants of what all runs of the tenant share: calls at once, and calls of the window.
 
+#[cfg(doc)]
+use super::Input;
 use super::fact::Moment;
 use super::state::Engine;
 use super::{Ask, Wish};

@@ -1,6 +1,6 @@
 //! Guards: how much a plan may do before it is held. They are on by default, and part of the plan.
 //!
-//! [`bounds::effective`] says what holds for a plan: defaults, what a playbook or flags raise, and the tenant's ceilings
+//! `bounds::effective` says what holds for a plan: defaults, what a playbook or flags raise, and the tenant's ceilings
 //! over both. [`judge`] counts. Blocked items count nowhere: nothing is done with them. It asks nobody and raises nothing.
 
 pub(super) mod bounds;
