@@ -157,6 +157,7 @@ fn a_run_that_goes_on_hears_stop_and_promote_from_another_terminal() {
     let done = going.wait();
     assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("opened    wave 2 by bob"), "{}", done.stdout);
+    assert!(done.stderr.contains("wave 2 of 2 waits: `quell promote sweep-"), "{}", done.stderr);
     assert_eq!(carried_out(&bench), 10);
 
     // A new run over other hosts that is stopped while it waits: it says so, and can be taken up.

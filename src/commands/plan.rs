@@ -93,6 +93,8 @@ pub(super) fn tell_next(plan: &Plan, path: &Path) {
         "it is held, and `quell apply` refuses it".to_owned()
     } else if plan.items.is_empty() {
         "it has no item".to_owned()
+    } else if plan.header.approval.as_ref().is_some_and(|approval| approval.needed) && !plan.header.tenant.simulated {
+        format!("`quell approve {shown}` signs it, and then `quell apply {shown}` carries it out")
     } else {
         format!("`quell apply {shown}` carries it out")
     };

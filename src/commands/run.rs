@@ -9,9 +9,9 @@ use super::{apply, approvals, held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
-use crate::engine::fact::{ItemId, Moment, StopReason};
+use crate::engine::fact::{Fact, ItemId, Moment, StopReason, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{Beginning, Engine};
+use crate::engine::{Beginning, Engine, Progress};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{Journal, Question, RunReader, SqliteRun};
 use crate::plan::{Plan, PlanHeader};
@@ -171,7 +171,11 @@ pub async fn drive(
     let teller = Teller::new(id, running);
     let tenant = driver.header.tenant.name.clone();
     let watch = Watch::of_run(state, &driver.header, id)?;
-    let ended = driver.run(stops, watch, |progress, _| teller.hear(progress)).await;
+    let tell_all = |progress: &Progress, facts: &[Fact]| {
+        teller.hear(progress);
+        tell_of_release(progress, facts, id, running);
+    };
+    let ended = driver.run(stops, watch, tell_all).await;
     drop(teller);
     let ending = match ended {
         Ok(ending) => ending,
@@ -186,6 +190,32 @@ pub async fn drive(
         }
     };
     finish(ending.died > 0, &tenant, id, running, state)
+}
+
+/// Waves that begin or wait, and why a run stops by itself: said when it happens, for a person may be waited for.
+fn tell_of_release(progress: &Progress, facts: &[Fact], id: &str, running: &Running) {
+    let (_, waves) = progress.waves;
+    for fact in facts {
+        let (loud, event, words) = match &fact.what {
+            What::Awaiting { wave } => {
+                (true, "awaiting", format!("wave {wave} of {waves} waits: `quell promote {id}` lets it begin"))
+            }
+            What::Promoted { wave, .. } => (false, "promoted", format!("wave {wave} of {waves} begins")),
+            What::Stopping { why: StopReason::Budget } => (
+                true,
+                "stopping",
+                "stopping: more failures than the failure budget takes; open items are polled to their end".to_owned(),
+            ),
+            What::Stopping { why: StopReason::Gate } => (
+                true,
+                "stopping",
+                "stopping: the next wave may not begin; open items are polled to their end".to_owned(),
+            ),
+            _ => continue,
+        };
+        let quiet = running.quiet && !loud;
+        announce(&Running { quiet, ..running.clone() }, event, &words, json!({"run": id}));
+    }
 }
 
 /// The summary, the reports, the exit code. A report that cannot be written does not keep the others from being so.

@@ -259,7 +259,7 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
             if step.action.reversible { "reversible" } else { "IRREVERSIBLE" }.to_owned(),
             items().count().to_string(),
             hosts(items()).to_string(),
-            step.filter.as_deref().map_or_else(|| "every event".to_owned(), inert),
+            step.filter.as_deref().map_or_else(|| release::every(plan, step).to_owned(), inert),
         ]);
         if let (true, Some(row)) = (has_turns, rows.last_mut()) {
             row.insert(6, release::turn(plan, step));

@@ -93,6 +93,7 @@ impl Verdict {
             () if !totals.complete => Some(match totals.stopped {
                 Some(StopReason::Gate) => Next::Promote(totals.asks),
                 Some(StopReason::Budget) => Next::Continue,
+                None if totals.asks => Next::Promote(true),
                 _ => Next::Resume,
             }),
             () if n(Outcome::StillQueued) + n(Outcome::TimedOut) > 0 => Some(Next::Poll),

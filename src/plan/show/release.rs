@@ -31,6 +31,16 @@ pub(super) fn turn(plan: &Plan, step: &PlannedStep) -> String {
     if parts.is_empty() { "in order".to_owned() } else { parts.join(", ") }
 }
 
+/// What a step without a filter takes.
+pub(super) fn every(plan: &Plan, step: &PlannedStep) -> &'static str {
+    let leads = |step: &PlannedStep| !step.flow.once || step.filter.is_some();
+    match step.flow.once {
+        false => "every event",
+        true if plan.header.steps.iter().any(leads) => "what other steps take",
+        true => "every target",
+    }
+}
+
 /// Whether any step says something of its turn.
 pub(super) fn has_turns(plan: &Plan) -> bool {
     plan.header.steps.iter().any(|step| step.flow != Default::default())

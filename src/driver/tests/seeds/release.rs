@@ -121,6 +121,9 @@ impl RunLog {
             }
         }
         for item in items.iter().map(|item| *item as usize) {
+            if world.protected.contains(&ItemId(item as u32)) {
+                return Err(format!("item {item} is protected"));
+            }
             let target = world.target_of(item);
             if target >= world.released(self.released.opened) {
                 return Err(format!("item {item} is of a wave that has not begun"));
