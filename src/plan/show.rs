@@ -5,7 +5,7 @@
 
 mod release;
 
-use super::forecast::{Forecast, forecast};
+use super::forecast::{self, Forecast, forecast};
 use super::{OnUnknown, OriginKind, Plan, PlanHeader, PlannedItem, PlannedStep, guards, undo};
 use crate::events::Event;
 use crate::inert;
@@ -105,7 +105,7 @@ pub fn markdown(plan: &Plan) -> String {
 /// # Errors
 /// When `out` cannot be written to.
 pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let Forecast { acts, polls, least_time } = forecast(plan);
+    let Forecast { acts, polls, least_time, pass, polls_most } = forecast(plan);
     let header = &plan.header;
     let tenant = &header.tenant;
     writeln!(out, "{{\"schema\":\"quell.plan/1\",\"digest\":{},", json!(header.digest))?;
@@ -132,9 +132,12 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             json!({"rows": header.rows, "items": plan.items.len(), "hosts": hosts(plan.items.iter()),
                 "irreversible": irreversible(plan), "rows_without_item": plan.rows_without_item.len()}),
         ),
+        ("polls_of_an_item_at_most", json!(polls_most)),
+        ("warnings", json!(forecast::warnings(plan))),
         (
             "at_least",
-            json!({"acts": acts, "polls": polls, "calls": acts + polls, "milliseconds": milliseconds(least_time)}),
+            json!({"acts": acts, "polls": polls, "calls": acts + polls, "milliseconds": milliseconds(least_time),
+                "pass_milliseconds": pass.map(milliseconds)}),
         ),
     ];
     let approval = header.approval.as_ref().map(|approval| ("approval", approval.json()));
@@ -270,6 +273,7 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
 
 fn totals(plan: &Plan) -> Vec<String> {
     let mut lines = calls_and_cautions(plan);
+    lines.extend(release::priced(plan));
     lines.extend(release::lines(plan));
     lines
 }

@@ -67,6 +67,11 @@ impl Schedule {
         Some(format!("it is not in its windows now ({})", windows.join("; ")))
     }
 
+    /// How long the longest window is; `None` without windows.
+    pub fn longest_window(&self) -> Option<std::time::Duration> {
+        self.windows.iter().map(Span::length).max()
+    }
+
     /// When acting is allowed next, after a moment at which it is not, in milliseconds since 1970, to the minute.
     pub fn opens(&self, at: u64) -> Option<u64> {
         let minute = 60_000;
@@ -98,6 +103,16 @@ impl Span {
                 }
             }
         })
+    }
+
+    /// How long it is by the clock on the wall.
+    fn length(&self) -> std::time::Duration {
+        let minutes = match &self.times {
+            Times::Weekly { from, to, .. } if from < to => to - from,
+            Times::Weekly { from, to, .. } => 24 * 60 - from + to,
+            Times::Once { from, to } => to.duration_since(*from).as_mins(),
+        };
+        std::time::Duration::from_secs(minutes.unsigned_abs() * 60)
     }
 
     fn read(text: &str) -> Result<Self, Refusal> {

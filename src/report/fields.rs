@@ -29,7 +29,7 @@ pub(super) const RUN: &[&str] = &[
 /// What of `run` may be part of a report's path.
 pub(super) const RUN_IN_PATH: &[&str] = &["id", "playbook", "tenant"];
 pub(super) const SUMMARY: &[&str] =
-    &["rows", "items", "rows_without_item", "outcomes", "calls", "waves", "explained", "approvals"];
+    &["rows", "items", "rows_without_item", "outcomes", "calls", "waves", "explained", "approvals", "raised"];
 pub(super) const OUTCOMES: &[&str] = &[
     "succeeded",
     "failed",

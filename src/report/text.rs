@@ -211,6 +211,7 @@ pub(super) fn released(source: &Source<'_>, picked: &Picked<'_>) -> Vec<(&'stati
         ("waves", waves.unwrap_or_default()),
         ("opened", totals.promotions.join("; ")),
         ("approved", totals.approvals.join("; ")),
+        ("raised", source.header.guards.raised().join("; ")),
         ("failures", picked.explained.as_ref().map(Explained::words).unwrap_or_default()),
     ];
     lines.into_iter().filter(|(_, value)| !value.is_empty()).collect()

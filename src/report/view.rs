@@ -74,6 +74,8 @@ pub(super) struct SummaryView {
     /// What explains the failures, when one attribute's value does.
     pub(super) explained: Option<Explained>,
     pub(super) approvals: Vec<String>,
+    /// Guards that were raised above their defaults.
+    pub(super) raised: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -101,6 +103,7 @@ impl SummaryView {
             waves: (all > 1).then_some(WavesView { begun, all, asks, opened }),
             explained: explained(source)?,
             approvals: totals.approvals.clone(),
+            raised: source.header.guards.raised(),
             rows: summary.rows,
             items: summary.items,
             rows_without_item: summary.rows_without_item.all(),

@@ -2,6 +2,7 @@
 
 use super::inert;
 use crate::noun::count;
+use crate::plan::forecast::{self, forecast};
 use crate::plan::release::WorstCase;
 use crate::plan::{Plan, PlannedStep, Promote, When};
 use crate::tenant::{EventType, show_duration};
@@ -44,6 +45,20 @@ pub(super) fn every(plan: &Plan, step: &PlannedStep) -> &'static str {
 /// Whether any step says something of its turn.
 pub(super) fn has_turns(plan: &Plan) -> bool {
     plan.header.steps.iter().any(|step| step.flow != Default::default())
+}
+
+/// What calls there are for, where they are what there is least of, and what cannot end well.
+pub(super) fn priced(plan: &Plan) -> Vec<String> {
+    let forecast = forecast(plan);
+    let pass = forecast.pass.map(|pass| {
+        format!(
+            "poll budget: {} a pass over all items; up to {} for an item that never settles",
+            show_duration(forecast::whole(pass)),
+            count(forecast.polls_most, "poll")
+        )
+    });
+    let warnings = forecast::warnings(plan).into_iter().map(|warning| format!("WARNING: {warning}"));
+    pass.into_iter().chain(warnings).collect()
 }
 
 /// The lines of a plan about its release.

@@ -1,6 +1,7 @@
 //! Targets, steps that go once for a target, ages of events, waves and budgets, as plans freeze them.
 
 use super::*;
+use crate::plan::forecast::warnings;
 use crate::plan::{PlanHeader, When};
 use crate::playbook::{After, FailureBudget, Percent, Promote, Tolerated, WaveSize};
 
@@ -237,4 +238,31 @@ fn a_plan_says_what_its_steps_wait_for() {
     let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("step ")).take(4).collect();
     insta::assert_snapshot!(table.join("\n"));
     assert!(text.contains("no max_event_age: kill acts on process ids"), "{text}");
+}
+
+#[test]
+fn a_plan_says_what_the_poll_budget_costs_and_what_cannot_end_well() {
+    let rows: Vec<String> = (0..800).map(|n| format!(r#"FILE host-{n} f{n} - {{"Score":"9"}}"#)).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let mut playbook = contain();
+    playbook.steps = vec![playbook.steps[1].clone()];
+    playbook.steps[0].flow = Flow::default();
+    let plan = contained(&playbook, &rows).expect("a plan");
+    // 240 calls an hour are usable.
+    let text = show::text(&plan);
+    assert!(text.contains("poll budget: 3h 20m a pass over all items; up to 31 polls for an item"), "{text}");
+    assert_eq!(warnings(&plan), [""; 0]);
+    playbook.polling.deadline = Some(spanned_of(Duration::from_secs(3600)));
+    let night = "22:00-01:00 UTC".to_owned().try_into().expect("a window");
+    playbook.release.schedule.windows = vec![night];
+    let plan = contained(&playbook, &rows).expect("a plan");
+    assert_eq!(
+        warnings(&plan),
+        [
+            "the poll budget does not suffice: one pass over all items takes 3h 20m, and an item is given up after 1h",
+            "it cannot end within one window: it takes at least 3h, and the longest window is 3h",
+        ][..1]
+    );
+    playbook.release.schedule.windows = vec!["22:00-00:30 UTC".to_owned().try_into().expect("a window")];
+    assert_eq!(warnings(&contained(&playbook, &rows).expect("a plan")).len(), 2);
 }
