@@ -119,7 +119,7 @@ fn http2() -> Vec<Case> {
             .connections(0..5, Deed::Http2(frames))
             .ends(0, &[("succeeded", 6)], 6)
             .holds("three acts, none of them with HTTP/2", |met| met.relay.count(Kind::Act) == 3)
-            .holds("two polls met it", |met| met.relay.fired() == 2)
+            .holds("two polls met it or more, as acts came before or after them", |met| met.relay.fired() >= 2)
     };
     vec![offered("the server goes away", GO_AWAY), offered("the server refuses the stream", REFUSED_STREAM)]
 }
