@@ -302,10 +302,15 @@ impl Engine {
             let poll = self.next_poll().filter(|(due, _)| *due <= self.now).map(|(_, of)| of);
             let act = self.next_act().filter(|(ready, _)| *ready <= self.now).map(|(_, lane)| lane);
             let forbidden = self.asks_before_acts && !self.cleared;
-            turn.asks |= forbidden && act.is_some();
-            let act = act.filter(|_| !forbidden);
             match (act, poll) {
-                (Some(lane), poll) if poll.is_none() || !self.acted_last => self.start_act(lane, turn)?,
+                (Some(lane), poll) if poll.is_none() || !self.acted_last => {
+                    if forbidden {
+                        // It keeps its turn: polls that took it would leave no call for acts.
+                        turn.asks = true;
+                        break;
+                    }
+                    self.start_act(lane, turn)?;
+                }
                 (_, Some(of)) => self.start_poll(of, turn),
                 (_, None) => break,
             }

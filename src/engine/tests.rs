@@ -129,6 +129,8 @@ struct World {
     /// Item of each accepted remediation, and when it was accepted.
     accepted: HashMap<RemediationRef, (u32, u64)>,
     token: u32,
+    /// Whether somebody looks whenever the engine asks for it.
+    looks: bool,
 }
 
 impl World {
@@ -154,6 +156,7 @@ impl World {
             started: Vec::new(),
             accepted: HashMap::new(),
             token: 1,
+            looks: false,
         }
     }
 
@@ -175,7 +178,13 @@ impl World {
     }
 
     fn one_turn(&mut self, input: Input) -> Then {
-        let turn = self.engine.turn(self.now, input).expect("a legal turn");
+        let mut turn = self.engine.turn(self.now, input).expect("a legal turn");
+        while turn.asks && self.looks {
+            let more = self.engine.turn(self.now, Input::Cleared).expect("a legal turn");
+            turn.record.extend(more.record);
+            turn.calls.extend(more.calls);
+            (turn.asks, turn.then) = (more.asks, more.then);
+        }
         self.facts.extend(turn.record);
         for call in turn.calls {
             self.answer(&call);
@@ -254,6 +263,12 @@ impl World {
     fn finish(&mut self) -> Progress {
         assert_eq!(self.go(Input::Started(Box::default()), Moment(u64::MAX)), Then::Finished);
         self.engine.progress()
+    }
+
+    /// To its end, with a look whenever one is asked for.
+    fn go_cleared(&mut self) {
+        self.looks = true;
+        self.finish();
     }
 
     /// A crash now: another process takes the run up from its facts.

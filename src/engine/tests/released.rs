@@ -265,6 +265,21 @@ fn no_act_starts_without_a_look_where_one_is_asked_for() {
     assert!(turn.calls.is_empty() && !turn.asks, "{turn:?}");
 }
 
+#[test]
+fn polls_do_not_take_the_turn_of_an_act_that_waits_for_a_look() {
+    let mut plan = header(1, 1);
+    plan.limits = Limits { requests: None, concurrency: 1, ..plan.limits };
+    let slow =
+        Model { status: Box::new(|_, age| if age >= 60 * SECOND { "success" } else { "queued" }), ..Model::default() };
+    let mut world = World::new(plan, &on_own_agents(6), slow);
+    world.engine.asks_before_acts();
+    world.go_cleared();
+    let calls: Vec<bool> = world.started.iter().map(|(_, call)| matches!(call.what, CallWhat::Act { .. })).collect();
+    let last = calls.iter().rposition(|is_act| *is_act).expect("acts");
+    assert!(last <= 11, "acts and polls take turns: {calls:?}");
+    assert_eq!(world.engine.progress().succeeded, 6);
+}
+
 /// A plan of up to so many targets and how its items end.
 fn any_release() -> impl Strategy<Value = (u32, Vec<u32>, PlannedRelease, Vec<bool>, u16)> {
     let ends = prop::collection::btree_set(1_u32..12, 0..4);
