@@ -112,9 +112,12 @@ impl<S: Store, C: Caller> Driver<S, C> {
             self.engine.asks_before_acts();
         }
         let mut calls = Calls::default();
+        let promotion = self.beginning.promotion.take();
         let mut inputs = vec![Input::Started(Box::new(std::mem::take(&mut self.beginning)))];
         let lost = self.engine.unanswered_acts();
         inputs.extend(lost.into_iter().map(|batch| Input::Lost { batch }));
+        // After what is lost: only then is it known whether a gate's conditions hold.
+        inputs.extend(promotion.map(Input::Promote));
         loop {
             let (round, illegal) = self.hear(inputs);
             if let Err(cause) = self.append(&round.record) {
@@ -136,9 +139,9 @@ impl<S: Store, C: Caller> Driver<S, C> {
                 return Ok(Ending { progress: self.engine.progress(), died: calls.died });
             }
             if asks {
-                let orders = overseer.before_act().await;
-                inputs.push(Input::Cleared);
-                inputs.extend(orders.into_iter().map(Input::from));
+                let heard = calls.look(&mut overseer, &mut stops).await;
+                // What came in the meantime is heard with it: nothing is decided that an answer or a signal forbids.
+                inputs.extend(heard);
             }
             if inputs.is_empty() {
                 let look = overseer.look_every().map(|every| Instant::now() + every);
@@ -288,6 +291,25 @@ impl Calls {
     fn spawn(&mut self, call: CallId, batch: Option<BatchId>, task: impl Future<Output = Reply> + Send + 'static) {
         let handle = self.tasks.spawn(task);
         self.ids.insert(handle.id(), (call, batch));
+    }
+
+    /// Has somebody look whether acts may start. A signal ends the looking, and then nothing is cleared.
+    async fn look(&mut self, overseer: &mut impl Overseer, stops: &mut mpsc::Receiver<Order>) -> Vec<Input> {
+        let mut inputs = tokio::select! {
+            biased;
+            Some(order) = stops.recv() => vec![order.into()],
+            orders = overseer.before_act() => {
+                let orders = orders.into_iter().map(Input::from);
+                std::iter::once(Input::Cleared).chain(orders).collect()
+            }
+        };
+        while inputs.len() < INPUTS_PER_COMMIT_MAX
+            && let Some(ended) = self.tasks.try_join_next_with_id()
+        {
+            inputs.push(self.answered(ended));
+        }
+        inputs.extend(std::iter::from_fn(|| stops.try_recv().ok()).map(Input::from));
+        inputs
     }
 
     /// Waits for an answer, a stop, or the time; takes every answer that is ready.

@@ -397,7 +397,8 @@ impl Engine {
         let act = self.next_act().map(|(ready, _)| ready);
         let drained = self.drain_until.is_some_and(|until| until <= self.now);
         let gate = self.turnstile();
-        let asks = matches!(gate, Some(Turnstile::Waits(Some(_)))) && self.awaiting_since.is_some();
+        let is_met = || self.gate().is_some_and(|gate| gate.met);
+        let asks = matches!(gate, Some(Turnstile::Waits(Some(_)))) && self.awaiting_since.is_some() && is_met();
         let idle = self.in_flight.is_empty() && self.submitted == 0 && act.is_none() && (poll.is_none() || drained);
         let idle = idle && !asks;
         if self.leaving && (self.in_flight.is_empty() || self.stopping == Some(StopReason::SignalAgain)) || idle {

@@ -220,6 +220,15 @@ pub struct ItemRow {
     pub event: Event,
 }
 
+impl Plan {
+    /// The agent that the act on an item is sent to.
+    pub fn agent_of(&self, item: &PlannedItem) -> &str {
+        let action = &self.header.steps[usize::from(item.step)].action;
+        let [agent, ..] = act_key::filled(action, &self.events[item.event as usize].sent());
+        agent
+    }
+}
+
 impl Event {
     /// What an act sends of it.
     pub fn sent(&self) -> Sent<'_> {

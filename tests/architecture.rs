@@ -63,7 +63,7 @@ const LINES_MAX: usize = 450;
 
 /// Files that may be longer, up to how long, and why.
 const LONGER: [(&str, usize, &str); 4] = [
-    ("src/engine/tests.rs", 660, "the scenarios share one harness, and each is a few lines"),
+    ("src/engine/tests.rs", 680, "the scenarios share one harness, and each is a few lines"),
     ("src/plan/build/tests.rs", 700, "one fixture and one sentence for each rule of planning"),
     ("tests/faults_input.rs", 700, "one table: an entry for each way in which a file can be wrong"),
     ("src/events/tests.rs", 720, "tables of inputs and what is said of them"),

@@ -3,20 +3,21 @@
 //! What earlier runs did is looked up before the question: the number that is typed is that of the hosts on which
 //! something will be carried out. It is judged again when the run begins, and then more may be skipped, never less.
 
+use super::held;
 use super::progress::announce;
-use super::run::wall_clock;
+use super::run::{shapes, wall_clock};
 use super::tell;
 use super::terminal::Terminal;
 use crate::cli::{Keeping, Running};
 use crate::engine::fact::{Before, ItemId};
-use crate::engine::{Approval, DoneBefore};
+use crate::engine::{Approval, Beginning, DoneBefore, Engine, Input, Turn};
 use crate::error::Failure;
 use crate::journal::{self, Place, Question, StoreError};
 use crate::noun::count;
-use crate::plan::{Plan, PlanHeader, PlannedItem, show};
+use crate::plan::{Plan, PlanHeader, show};
 use crate::report::inert;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What was said before a run, and to what a person said yes.
@@ -124,33 +125,28 @@ fn look_at(state: &Path, tenant: &str, keeping: Keeping, running: &Running) -> R
     Ok(warning)
 }
 
-/// How many items will be sent, and to how many targets, if every step succeeds. What waits behind a step of its target
-/// that is skipped, and that nobody knows to be done, is not sent.
-fn to_send(plan: &Plan, skipped: &[DoneBefore]) -> (usize, usize) {
-    let skips = skipped.iter().flat_map(|before| before.items.iter().map(|item| (*item, before.became.is_done())));
-    let blocked =
-        plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().map(|item| (ItemId(*item), false)));
-    let skips: HashMap<ItemId, bool> = skips.chain(blocked).collect();
-    let item = |item: &ItemId| &plan.items[item.0 as usize];
-    let mut ends: HashMap<u32, u16> = HashMap::new();
-    for (id, _) in skips.iter().filter(|(_, is_done)| !**is_done) {
-        let first = ends.entry(item(id).target).or_insert(u16::MAX);
-        *first = item(id).step.min(*first);
-    }
-    let waits = |item: &PlannedItem| ends.get(&item.target).is_some_and(|step| *step < item.step);
-    let sent = (0..).map(ItemId).zip(&plan.items).filter(|(id, item)| !skips.contains_key(id) && !waits(item));
-    let (mut items, mut targets) = (0, HashSet::new());
-    for (_, item) in sent {
-        items += 1;
-        targets.insert(item.target);
-    }
-    (items, targets.len())
+/// How many items may be sent, and to how many hosts, if all goes well: by the engine's own rules, and never fewer than will
+/// be.
+fn to_send(plan: &Plan, skipped: &[DoneBefore]) -> Result<(usize, usize), Failure> {
+    let mut engine = Engine::new("question", &plan.header, shapes(plan), []);
+    let beginning =
+        Beginning { blocked: held::blocked(&plan.header), done_before: skipped.to_vec(), ..Beginning::default() };
+    // It is heard and not decided on: nothing starts, no wave begins.
+    engine
+        .hear(wall_clock(), Input::Started(Box::new(beginning)), &mut Turn::default())
+        .map_err(|e| Failure::Bug(format!("the plan cannot be begun: {e}")))?;
+    let pending: Vec<ItemId> = engine.pending().collect();
+    let agents: HashSet<&str> = pending.iter().map(|item| plan.agent_of(&plan.items[item.0 as usize])).collect();
+    Ok((pending.len(), agents.len()))
 }
 
 /// Asks on the terminal, unless `yes` or nothing is left to send: who carries on types how many hosts are concerned.
 fn ask(plan: &Plan, skipped: &[DoneBefore], yes: bool) -> Result<(), Failure> {
-    let (items, hosts) = to_send(plan, skipped);
-    if yes || items == 0 {
+    if yes {
+        return Ok(());
+    }
+    let (items, hosts) = to_send(plan, skipped)?;
+    if items == 0 {
         return Ok(());
     }
     let tenant = inert::terminal(&plan.header.tenant.name).into_owned();

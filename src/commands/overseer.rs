@@ -29,9 +29,12 @@ pub(super) struct Watch {
     /// A stop is said once.
     stopped: bool,
     looked: Option<Instant>,
+    /// Heard and not handed on yet: to look may be cut short.
+    heard: Vec<Order>,
 }
 
 /// What forbids acts while it is there.
+#[derive(Default)]
 struct Signs {
     stop_files: Vec<PathBuf>,
     schedule: Schedule,
@@ -56,11 +59,14 @@ impl Signs {
 }
 
 impl Watch {
-    /// For a process that begins to work on this run: requests that are there were meant for another one.
-    pub(super) fn of_run(state: &Path, header: &PlanHeader, run: &str) -> Result<Self, Failure> {
+    /// For a process that works on this run. What forbids acts is nothing to one that only polls.
+    pub(super) fn of_run(state: &Path, header: &PlanHeader, run: &str, only_polls: bool) -> Result<Self, Failure> {
         let requests = Requests::of_run(state, &header.tenant.name, run);
-        requests.clear()?;
-        Ok(Self { requests, signs: Signs::of(state, header), go: go_of(header)?, stopped: false, looked: None })
+        let (signs, go) = match only_polls {
+            true => (Signs::default(), None),
+            false => (Signs::of(state, header), go_of(header)?),
+        };
+        Ok(Self { requests, signs, go, stopped: false, looked: None, heard: Vec::new() })
     }
 
     fn look(&mut self) -> Result<Vec<Order>, StoreError> {
@@ -96,17 +102,23 @@ impl Watch {
 
 impl Overseer for Watch {
     fn heard(&mut self) -> Vec<Order> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) { Vec::new() } else { self.orders() }
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            let orders = self.orders();
+            self.heard.extend(orders);
+        }
+        std::mem::take(&mut self.heard)
     }
 
     async fn before_act(&mut self) -> Vec<Order> {
-        let mut orders = self.orders();
+        let orders = self.orders();
+        self.heard.extend(orders);
         if let (Some(go), false) = (self.go.clone(), self.stopped)
             && let Err(why) = go.ask().await
         {
-            orders.extend(self.stop(StopReason::GoUrl, &inert::terminal(&why)));
+            let order = self.stop(StopReason::GoUrl, &inert::terminal(&why));
+            self.heard.extend(order);
         }
-        orders
+        std::mem::take(&mut self.heard)
     }
 
     fn look_every(&self) -> Option<Duration> {

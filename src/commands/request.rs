@@ -77,7 +77,7 @@ fn live(state: &Path) -> Result<(String, String), Failure> {
 /// The one run whose next wave waits.
 fn waiting(state: &Path) -> Result<(String, String), Failure> {
     let mut waiting = Vec::new();
-    for run in journal::runs(state)?.runs {
+    for run in journal::runs(state)?.runs.into_iter().filter(|run| run.ended != Some(true)) {
         let standing = Standing::of_tenant(state, &run.meta.tenant, &run.meta.id)?;
         if !standing.header().release.waves.is_empty() && standing.gate()?.is_some() {
             waiting.push((run.meta.tenant, run.meta.id));

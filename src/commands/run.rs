@@ -11,7 +11,7 @@ use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
 use crate::engine::fact::{Fact, ItemId, Moment, StopReason, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{Beginning, Engine, Progress};
+use crate::engine::{Approval, Beginning, Engine, Progress};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{Journal, Question, RunReader, SqliteRun};
 use crate::plan::{Plan, PlanHeader};
@@ -110,6 +110,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         api.check_token().await?;
     }
     let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
+    // A question, or another run, may have been waited for meanwhile.
+    approvals_still_hold(&approvals)?;
     let created = wall_clock();
     let journal = Journal::open(state, &plan.header.tenant.name)?;
     if once {
@@ -160,6 +162,19 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     drive(driver, &id, running, state).await
 }
 
+/// Approvals count until they expire, however long was waited since they were looked at.
+fn approvals_still_hold(approvals: &[Approval]) -> Result<(), Failure> {
+    let now = jiff::Timestamp::now();
+    let expired = |approval: &&Approval| approval.expires.parse::<jiff::Timestamp>().is_ok_and(|until| until <= now);
+    match approvals.iter().find(expired) {
+        Some(Approval { by, expires, .. }) => Err(Failure::Held(format!(
+            "the approval by {} expired at {expires}, while it was waited; nothing was sent",
+            crate::inert::terminal(by)
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.
 pub async fn drive(
     driver: Driver<SqliteRun, impl Caller>,
@@ -170,7 +185,7 @@ pub async fn drive(
     let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
     let tenant = driver.header.tenant.name.clone();
-    let watch = Watch::of_run(state, &driver.header, id)?;
+    let watch = Watch::of_run(state, &driver.header, id, driver.beginning.only_polls)?;
     let tell_all = |progress: &Progress, facts: &[Fact]| {
         teller.hear(progress);
         tell_of_release(progress, facts, id, running);
@@ -301,7 +316,8 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
-fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
+/// The items of a plan as the engine wants them.
+pub(super) fn shapes(plan: &Plan) -> impl Iterator<Item = ItemShape> + '_ {
     plan.items
         .iter()
         .map(|item| ItemShape::of(&plan.header, (item.step, item.target), &plan.events[item.event as usize]))

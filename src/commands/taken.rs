@@ -10,7 +10,7 @@ use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
 use crate::engine::{DoneBefore, Engine, Illegal};
 use crate::error::Failure;
-use crate::journal::{Journal, Question, Resumed, RunReader, StoreError};
+use crate::journal::{Journal, Question, Requests, Resumed, RunReader, StoreError};
 use crate::plan::PlanHeader;
 use crate::simulator::{Options, SimAction, SimItem, Simulator, Submitter};
 use crate::tenant::{Action, Tenant};
@@ -63,6 +63,8 @@ impl Taken {
             return Err(StoreError::OtherHost { run: id.to_owned(), host }.into());
         }
         let mut resumed = journal.resume(id)?;
+        // The run is this process's from here on: what was asked before was meant for another one.
+        Requests::of_run(state, tenant, id).clear()?;
         match playbook {
             Some(playbook) => resumed.run.keep(playbook, id)?,
             None => resumed.run.sends_nothing(),
@@ -122,7 +124,10 @@ fn same_actions(header: &PlanHeader, tenant: &Tenant, file: &Path) -> Result<(),
     for step in &header.steps {
         let planned = &step.action;
         let now = tenant.actions.iter().find(|action| action.name == planned.name);
-        let told = |action: &Action| (action.id, action.request_type, action.repeat_safe, action.fill.clone());
+        let told = |action: &Action| {
+            let kinds = (action.event_types.clone(), action.reversible, action.repeat_safe);
+            (action.id, action.request_type, kinds, action.fill.clone())
+        };
         if now.map(told) != Some(told(planned)) {
             return Err(Failure::Held(format!(
                 "{}: the action {} is not what the run was planned with; nothing was sent\n\

@@ -270,6 +270,7 @@ impl Engine {
         let counted = u64::from(self.is_failure(item, before.outcome));
         self.failures += u64::from(!well) * counted;
         self.failures -= u64::from(!before.well) * counted;
+        self.forgive_no_more_than_there_are();
         self.unclear.remove(&item);
         self.resolved.insert(item, Unclear { well, ..before });
         Ok(())
@@ -395,10 +396,17 @@ impl Engine {
         *self.count_of(outcome) += 1;
         self.failures -= u64::from(self.is_failure(item, before.outcome));
         self.failures += u64::from(self.is_failure(item, outcome));
+        self.forgive_no_more_than_there_are();
         if !matches!(outcome, Settled::Succeeded | Settled::Failed) {
             self.unclear.insert(item, Unclear { outcome, ..before });
         }
         Ok(())
+    }
+
+    /// A failure that was none after all is forgiven to nobody else.
+    fn forgive_no_more_than_there_are(&mut self) {
+        self.forgiven = self.forgiven.min(self.failures);
+        self.forgiven_by_gate = self.forgiven_by_gate.min(self.failures);
     }
 
     fn count_of(&mut self, outcome: Settled) -> &mut u64 {

@@ -114,7 +114,9 @@ impl Engine {
     pub(super) fn promoted(&mut self, promotion: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match self.gate() {
             Some(gate) if promotion.wave.is_some_and(|meant| meant != gate.wave) => Ok(()),
-            Some(gate) if gate.met || promotion.reason.is_some() => self.open_gate(promotion, record),
+            // Where its conditions hold nothing is forgiven, whatever was said.
+            Some(gate) if gate.met => self.open_gate(Promotion { reason: None, ..promotion }, record),
+            Some(_) if promotion.reason.is_some() => self.open_gate(promotion, record),
             _ => Ok(()),
         }
     }

@@ -38,7 +38,8 @@ pub(super) fn moment_of(event: &Event) -> Result<u64, String> {
 fn moment(text: &str) -> Option<u64> {
     if !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit()) {
         let number: u64 = text.parse().ok()?;
-        return if text.len() <= SECONDS_DIGITS_MAX { number.checked_mul(1000) } else { Some(number) };
+        let millis = if text.len() <= SECONDS_DIGITS_MAX { number.checked_mul(1000) } else { Some(number) };
+        return millis.filter(|millis| *millis <= MOMENT_MAX_MS);
     }
     let timestamp: jiff::Timestamp = match text.parse() {
         Ok(timestamp) => timestamp,
@@ -49,6 +50,9 @@ fn moment(text: &str) -> Option<u64> {
     };
     u64::try_from(timestamp.as_millisecond()).ok()
 }
+
+/// The end of the year 9999: numbers beyond are micro- or nanoseconds, and would never be too old.
+const MOMENT_MAX_MS: u64 = 253_402_300_799_999;
 
 #[cfg(test)]
 mod tests {
@@ -66,6 +70,8 @@ mod tests {
             ("1781265600", Some(noon)),
             ("1781265600000", Some(noon)),
             ("0", Some(0)),
+            ("1781265600000000", None),
+            ("1781265600000000000", None),
             ("2026-06-12T12:00:00", None),
             ("2026-06-12", None),
             ("12/06/2026 12:00", None),

@@ -42,14 +42,17 @@ pub fn forecast(plan: &Plan) -> Forecast {
     Forecast { acts, polls, least_time: by_rate.max(by_chain), pass, polls_most: polls_most(&plan.header.polling) }
 }
 
+/// How many items, and how many of them for each agent.
+type Lane<'a> = (u64, BTreeMap<&'a str, u64>);
+
 fn acts(plan: &Plan) -> u64 {
     let batch_size = u64::from(plan.header.limits.batch_size.max(1));
     // By step and type: how many items, and how many of them on each host.
-    let mut lanes: BTreeMap<(u16, EventType), (u64, BTreeMap<u32, u64>)> = BTreeMap::new();
+    let mut lanes: BTreeMap<(u16, EventType), Lane<'_>> = BTreeMap::new();
     for item in &plan.items {
         let lane = lanes.entry((item.step, plan.events[item.event as usize].event_type)).or_default();
         lane.0 += 1;
-        *lane.1.entry(item.target).or_default() += 1;
+        *lane.1.entry(plan.agent_of(item)).or_default() += 1;
     }
     lanes
         .values()

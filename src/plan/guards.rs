@@ -6,7 +6,7 @@
 pub(super) mod bounds;
 pub(super) mod show;
 
-use super::{Plan, act_key};
+use super::Plan;
 use crate::tenant::Guards;
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
@@ -239,11 +239,7 @@ impl<'p> Counts<'p> {
 fn acted_on(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
     let blocked: HashSet<u32> = plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().copied()).collect();
     let numbered = (0_u32..).zip(&plan.items).filter(move |(number, _)| !blocked.contains(number));
-    numbered.map(|(_, item)| {
-        let step = usize::from(item.step);
-        let [agent, ..] = act_key::filled(&plan.header.steps[step].action, &plan.events[item.event as usize].sent());
-        (step, agent)
-    })
+    numbered.map(|(_, item)| (usize::from(item.step), plan.agent_of(item)))
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl PlannedRelease {
             .map(|(range, wave)| {
                 let items: u32 = items_of_target[range.start as usize..range.end as usize].iter().sum();
                 let bad = match &self.budget {
-                    Some(budget) if budget.strict => items.min(budget.tolerated + 1),
+                    Some(budget) if budget.strict => items.min(budget.tolerated.saturating_add(1)),
                     _ => items,
                 };
                 WorstCase { wave, targets: range.len() as u32, items, bad }

@@ -129,7 +129,7 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("reports", json!(header.reports)),
         (
             "counts",
-            json!({"rows": header.rows, "items": plan.items.len(), "hosts": hosts(plan.items.iter()),
+            json!({"rows": header.rows, "items": plan.items.len(), "hosts": hosts(plan, plan.items.iter()),
                 "irreversible": irreversible(plan), "rows_without_item": plan.rows_without_item.len()}),
         ),
         ("polls_of_an_item_at_most", json!(polls_most)),
@@ -194,7 +194,7 @@ fn item_json(plan: &Plan, item: PlannedItem, number: u64) -> serde_json::Value {
     let event = event(plan, item);
     let attributes = serde_json::from_str(&event.attributes).unwrap_or_else(|_| json!(event.attributes));
     json!({"item": number, "row": event.place.row, "source": source(&plan.header, event.place.source),
-        "line": event.place.line, "step": plan.header.steps[usize::from(item.step)].name, "host": item.target,
+        "line": event.place.line, "step": plan.header.steps[usize::from(item.step)].name, "target": item.target,
         "agent_id": event.agent_id, "event_id": event.event_id, "event_type": event.event_type, "pid": event.pid,
         "unique_id": event.unique_id, "attributes": attributes})
 }
@@ -207,8 +207,9 @@ fn event(plan: &Plan, item: PlannedItem) -> &Event {
     &plan.events[item.event as usize]
 }
 
-fn hosts<'a>(items: impl Iterator<Item = &'a PlannedItem>) -> usize {
-    items.map(|item| item.target).collect::<BTreeSet<_>>().len()
+/// Different agents, as acts name them.
+fn hosts<'a>(plan: &'a Plan, items: impl Iterator<Item = &'a PlannedItem>) -> usize {
+    items.map(|item| plan.agent_of(item)).collect::<BTreeSet<_>>().len()
 }
 
 fn irreversible(plan: &Plan) -> usize {
@@ -261,7 +262,7 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
             step.action.id.to_string(),
             if step.action.reversible { "reversible" } else { "IRREVERSIBLE" }.to_owned(),
             items().count().to_string(),
-            hosts(items()).to_string(),
+            hosts(plan, items()).to_string(),
             step.filter.as_deref().map_or_else(|| release::every(plan, step).to_owned(), inert),
         ]);
         if let (true, Some(row)) = (has_turns, rows.last_mut()) {
@@ -282,7 +283,7 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
     let forecast = forecast(plan);
     let limits = &plan.header.limits;
     let items = count(plan.items.len(), "item");
-    let hosts = count(hosts(plan.items.iter()), "host");
+    let hosts = count(hosts(plan, plan.items.iter()), "host");
     let calls = match (limits.requests, limits.keep_free) {
         (None, _) => "no limit on calls".to_owned(),
         (Some(rate), None) => format!("{rate} calls"),

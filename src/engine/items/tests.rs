@@ -146,16 +146,6 @@ fn a_step_without_items_counts_as_succeeded() {
 }
 
 #[test]
-fn a_retry_does_not_ask_again_what_its_run_has_judged() {
-    let rule = Rule { after: Some((0, When::Failed)), judged_before: true, ..Rule::default() };
-    let mut items = items(&[(1, 0), (0, 1), (1, 1)], &[Rule::default(), rule]);
-    assert_eq!(numbers(items.release(2)), [0, 1], "the first target's step 0 failed in the run that is retried");
-    assert_eq!(items.shut(0), None);
-    assert!(items.settle(ItemId(1), End::Succeeded).is_empty());
-    assert_eq!(items.shut(1), Some(Shut::Unmet { step: 1 }), "what is here is judged here");
-}
-
-#[test]
 fn what_was_passed_over_keeps_nobody_from_its_turn_and_did_not_succeed() {
     // kill; isolate after kill failed; one step by default; one after isolate succeeded; one after isolate settled.
     let after = |step, when| Rule { after: Some((step, when)), ..Rule::default() };

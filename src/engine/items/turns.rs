@@ -5,7 +5,7 @@
 
 use super::{Group, Items, State};
 use crate::engine::fact::ItemId;
-use crate::plan::{OriginKind, PlanHeader, PlannedStep, When};
+use crate::plan::{PlanHeader, PlannedStep, When};
 
 /// When a step's turn comes on a target, and what its failures mean for the steps behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,16 +14,12 @@ pub struct Rule {
     pub after: Option<(u16, When)>,
     /// Whether its failures keep no later step from its turn.
     pub allow_failure: bool,
-    /// Whether what it waits for was judged by the run that this one retries, where it has no item here.
-    pub judged_before: bool,
 }
 
 impl Rule {
     /// Those of a plan's steps, in order.
     pub fn of(header: &PlanHeader) -> Vec<Self> {
-        let judged_before = header.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Retry);
-        let rule =
-            |step: &PlannedStep| Self { after: step.flow.after, allow_failure: step.flow.allow_failure, judged_before };
+        let rule = |step: &PlannedStep| Self { after: step.flow.after, allow_failure: step.flow.allow_failure };
         header.steps.iter().map(rule).collect()
     }
 }
@@ -115,7 +111,7 @@ impl Items {
     /// Whether what this step waits for cannot come true on this target.
     pub fn is_unmet(&self, target: u32, step: u16) -> bool {
         let Some(after) = self.rule(step).after else { return false };
-        matches!(self.verdict_after(target, step, after), Verdict::Never(_))
+        matches!(self.verdict_after(target, after), Verdict::Never(_))
     }
 
     /// Shuts a step of a target; returns the items that were waiting, and those that are ready because of it.
@@ -171,7 +167,7 @@ impl Items {
             let group = &self.groups[place];
             let verdict = match self.rule(group.step).after {
                 None => by_default,
-                Some(after) => self.verdict_after(group.target, group.step, after),
+                Some(after) => self.verdict_after(group.target, after),
             };
             by_default = match by_default {
                 Verdict::Never(by) => Verdict::Never(by),
@@ -183,12 +179,12 @@ impl Items {
         })
     }
 
-    /// Whether what `waits` waits for has come true on a target.
-    fn verdict_after(&self, target: u32, waits: u16, (step, when): (u16, When)) -> Verdict {
+    /// Whether what is waited for has come true on a target. What an earlier run judged is not known here: a retry of the
+    /// step alone that goes after a failure is skipped.
+    fn verdict_after(&self, target: u32, (step, when): (u16, When)) -> Verdict {
         let Some(place) = self.place_of(target, step) else {
             // A step that has no item there counts as succeeded.
-            let never = when == When::Failed && !self.rule(waits).judged_before;
-            return if never { Verdict::Never(step) } else { Verdict::True };
+            return if when == When::Failed { Verdict::Never(step) } else { Verdict::True };
         };
         let group = &self.groups[place];
         let shut = matches!(group.standing, Standing::Barred | Standing::Unmet);

@@ -330,7 +330,8 @@ impl State {
 
     fn settle(&mut self, run: usize, item: u32, outcome: Settled, of: Option<RemediationRef>) -> Result<(), String> {
         let only_polls = self.only_polls;
-        let stop = self.world.step(item).on_unknown == OnUnknown::Stop;
+        let world = std::sync::Arc::clone(&self.world);
+        let stop = world.step(item).on_unknown == OnUnknown::Stop;
         let log = &mut self.runs.0[run];
         match log.ends[item as usize] {
             Some(End::Settled(Settled::StillQueued | Settled::TimedOut)) if only_polls => {
@@ -342,6 +343,7 @@ impl State {
             _ => {}
         }
         log.end(item, End::Settled(outcome))?;
+        log.forgive_no_more(&world);
         log.finished.extend(of.map(|of| (of, log.now)));
         if outcome == Settled::Unknown && stop {
             log.holding.insert(item);

@@ -99,6 +99,13 @@ impl RunLog {
         (0..self.ends.len()).filter(|item| self.outcome(*item) == crate::engine::Outcome::Open).count()
     }
 
+    /// Failures that were none after all are forgiven to nobody else.
+    pub(super) fn forgive_no_more(&mut self, world: &World) {
+        let failures = self.failures(world);
+        self.released.forgiven = self.released.forgiven.min(failures);
+        self.released.forgiven_by_gate = self.released.forgiven_by_gate.min(failures);
+    }
+
     pub(super) fn is_over_budget(&self, world: &World) -> bool {
         let Some(budget) = &world.header.release.budget else { return false };
         let settled =
@@ -248,6 +255,7 @@ impl RunLog {
                 let well = matches!(finding, Finding::CarriedOut | Finding::Succeeded);
                 self.released.well.retain(|item| !items.contains(&ItemId(*item)));
                 self.released.well.extend(items.iter().filter(|_| well).map(|item| item.0));
+                self.forgive_no_more(world);
             }
             What::Blocked { items, .. } => {
                 if *items != world.protected || std::mem::replace(&mut self.released.blocked, true) {
