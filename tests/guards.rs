@@ -179,17 +179,17 @@ fn what_is_protected_holds_a_run_or_is_refused_where_it_is_named() {
     check_held(
         &world,
         "events.csv --action quarantine-file",
-        &["protected \"the first\": 1 item (row 1); leave these rows out by a filter"],
+        &["protected \"the first\": 1 item (row 1); leave their agents out by a filter on agent_id"],
     );
     playbook(&world.0, "p.yaml", "quarantine-file", "protected: {rules: [{name: mine, host: ['host-?'], tag: [x]}]}");
     check_held(
         &world,
         "p.yaml",
         &[
-            "protected \"the first\": 1 item (row 1); leave these rows out by a filter, or have them blocked with protected: \
+            "protected \"the first\": 1 item (row 1); leave their agents out by a filter on agent_id, or have them blocked with protected: \
              {on_match: skip}",
             "protected \"mine\": 9 items (rows 2, 3, 4, 5, 6, …); all for want of tags, where only `if_missing: ignore` in \
-             the rule would let them pass; leave these rows out by a filter, or have them blocked with protected: \
+             the rule would let them pass; leave their agents out by a filter on agent_id, or have them blocked with protected: \
              {on_match: skip}",
         ],
     );

@@ -99,6 +99,16 @@ fn a_strict_budget_stops_at_the_failure_that_the_plan_names() {
 #[test]
 fn a_stop_file_forbids_the_first_act_and_every_later_one() {
     let (bench, _simulator) = bench(options(), 10, "stop_file: halt");
+    let refused = run(&bench);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("stop_file: halt") && refused.stderr.contains("absolute path"),
+        "{}",
+        refused.stderr
+    );
+    let playbook = fs::read_to_string(bench.path("sweep.yaml")).expect("a playbook");
+    let halt = format!("stop_file: {}", bench.path("halt").display());
+    fs::write(bench.path("sweep.yaml"), playbook.replace("stop_file: halt", &halt)).expect("a playbook");
     for sign in ["halt", "state/STOP"] {
         let path = bench.path(sign);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -228,22 +238,24 @@ fn a_step_waits_for_the_one_it_names_and_goes_once_for_its_host() {
 }
 
 #[test]
-fn an_event_that_is_too_old_is_skipped_and_one_without_a_time_is_refused() {
+fn an_event_that_is_too_old_or_of_the_future_is_skipped_and_one_without_a_time_is_refused() {
     let (bench, _simulator) = Bench::serving(options());
     let playbook = "version: 1\nname: young\nevents: [{file: e.csv}]\nsteps:\n  \
          - {name: quarantine, action: quarantine-file, max_event_age: 1h}\n";
     fs::write(bench.path("young.yaml"), playbook).expect("a playbook");
     let now = jiff::Timestamp::now();
-    let events = |times: [String; 2]| {
+    let events = |times: &[String]| {
         let rows = times.iter().zip(1..).map(|(time, n)| format!("host-{n},RTF_{n},FILE,0,1{n},{time}\n"));
         format!("agent_id,event_id,event_type,pid,unique_id,Event Time\n{}", rows.collect::<String>())
     };
     let old = now - Duration::from_secs(2 * 3600);
-    fs::write(bench.path("e.csv"), events([now.to_string(), old.to_string()])).expect("events");
+    fs::write(bench.path("e.csv"), events(&[now.to_string(), old.to_string(), "2099-01-01T00:00:00Z".to_owned()]))
+        .expect("events");
     let done = quell(&bench, "run young.yaml --tenant tenant.yaml --yes --quiet");
-    assert_eq!((done.code, carried_out(&bench)), (Some(0), 1), "{}{}", done.stdout, done.stderr);
+    assert_eq!((done.code, carried_out(&bench)), (Some(4), 1), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("2 of 3 items did not succeed"), "{}", done.stdout);
     assert!(done.stdout.contains("older than its step allows"), "{}", done.stdout);
-    fs::write(bench.path("e.csv"), events([now.to_string(), "2026-06-12 03:40".to_owned()])).expect("events");
+    fs::write(bench.path("e.csv"), events(&[now.to_string(), "2026-06-12 03:40".to_owned()])).expect("events");
     let done = quell(&bench, "run young.yaml --tenant tenant.yaml --yes --quiet");
     assert_eq!((done.code, carried_out(&bench)), (Some(2), 1), "{}", done.stderr);
     assert!(done.stderr.contains("is no time with a zone"), "{}", done.stderr);

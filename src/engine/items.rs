@@ -35,6 +35,9 @@ pub struct ItemShape {
     pub expires: Option<u64>,
 }
 
+/// How far ahead of this machine's clock an event's time may be: hosts' clocks differ by minutes.
+const AHEAD_MAX_MS: u64 = 5 * 60_000;
+
 impl ItemShape {
     /// The shape of a planned item that may be sent at any time.
     pub fn new(step: u16, target: u32, event_type: EventType, agent_id: &str, unique_id: &str) -> Self {
@@ -231,9 +234,13 @@ impl Items {
         self.items.get(item.0 as usize).map(|item| BatchId(item.batch))
     }
 
-    /// Whether an item's event is too old to be sent at this moment, in milliseconds since 1970.
+    /// Whether an item's event is too old to be sent at this moment, in milliseconds since 1970, or so far ahead of it that
+    /// its time cannot be right: then nobody knows how old it is.
     pub fn is_expired(&self, item: ItemId, at: u64) -> bool {
-        self.expires.get(item.0 as usize).is_some_and(|until| *until < at)
+        let Some(until) = self.expires.get(item.0 as usize).filter(|until| **until < u64::MAX) else { return false };
+        let age = self.rules.get(usize::from(self.step(item))).and_then(|rule| rule.max_event_age_ms);
+        let is_ahead = age.is_some_and(|age| until.saturating_sub(age) > at.saturating_add(AHEAD_MAX_MS));
+        *until < at || is_ahead
     }
 
     /// An item is being sent in this batch.

@@ -94,6 +94,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     check_columns(flag.as_slice(), &events, &Origin::CommandLine, &mut found);
     let only = flag.and_then(CompiledStep::into_filter);
     protected.check_columns(&events, &mut found);
+    protected.learn(&events.rows);
     let steps: Vec<ReadyStep> = steps.into_iter().filter_map(|step| step.ready(&tenant.actions)).collect();
 
     let rows = u32::try_from(events.rows.len() + events.refused.len()).unwrap_or(u32::MAX);

@@ -2,8 +2,10 @@
 //!
 //! Rules are compiled once. A rule matches an item when each of its matchers does, and a matcher does so when one of its
 //! patterns fits, or when the row does not say what it looks at (unless the rule says `if_missing: ignore`). The first
-//! rule that matches is the one that people are told of. Exact names are looked up, patterns are found by the longest
-//! text in them, so that a row costs microseconds however many rules there are.
+//! rule that matches is the one that people are told of. A rule that looks at the host alone protects the agent: one row
+//! that says it is enough, also one that no step selects, since exports name hosts in some rows and leave them out, or
+//! name old ones, in others. Exact names are looked up, patterns are found by the longest text in them, so that a row
+//! costs microseconds however many rules there are.
 
 mod columns;
 mod index;
@@ -20,7 +22,7 @@ use crate::problem::{Place, Problem};
 use crate::tenant::{Matcher, OnMatch, Protected, Rule, Tenant};
 use columns::ColumnTexts;
 use index::{Hits, Index};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use text::Kind;
 
 /// How many rules a plan may have in all.
@@ -38,6 +40,8 @@ pub(super) struct Rules {
     on_match: OnMatch,
     /// Whether `on_match: skip` would be of use in the playbook.
     may_be_skipped: bool,
+    /// Agents, as they are compared, of which a row said that a rule about hosts has them: the first such rule.
+    agents: HashMap<String, u32>,
 }
 
 struct Compiled {
@@ -45,6 +49,8 @@ struct Compiled {
     /// Indices of the dimensions that its matchers look at; each matcher has one.
     dimensions: Vec<usize>,
     ignores_missing: bool,
+    /// Whether it looks at nothing but the host, so that what one row says holds for its agent.
+    of_host: bool,
 }
 
 /// What rules look at: one kind of text in one set of columns, with all their patterns of it.
@@ -93,6 +99,7 @@ impl Rules {
             columns: ColumnTexts::default(),
             on_match,
             may_be_skipped,
+            agents: HashMap::new(),
         };
         for protected in [Some(&tenant.protected), own].into_iter().flatten() {
             for file in &protected.files {
@@ -132,7 +139,9 @@ impl Rules {
                 dimension.if_missing.push(number);
             }
         }
-        self.rules.push(Compiled { name: rule.name.clone(), dimensions, ignores_missing: rule.ignores_missing });
+        let of_host = dimensions.iter().all(|at| self.dimensions[*at].look.is_of_host()) && !dimensions.is_empty();
+        let (name, ignores_missing) = (rule.name.clone(), rule.ignores_missing);
+        self.rules.push(Compiled { name, dimensions, ignores_missing, of_host });
     }
 
     fn dimension(&mut self, look: Look) -> usize {
@@ -155,6 +164,28 @@ impl Rules {
             );
             let help = "copy the events file again; if it is whole, end it with a line end";
             problems.push(Problem::new(file, Place::default(), message).with_help(help));
+        }
+    }
+
+    /// Takes from all rows which agents are protected, before steps and filters choose among the rows.
+    pub(super) fn learn(&mut self, events: &[Event]) {
+        if !self.rules.iter().any(|rule| rule.of_host) {
+            return;
+        }
+        for event in events {
+            let Some(hits) = self.hits(event, &event.agent_id) else { continue };
+            let says = |rule: u32| {
+                let Compiled { of_host, dimensions, .. } = &self.rules[rule as usize];
+                *of_host && dimensions.iter().all(|at| hits[*at].has(rule))
+            };
+            // Each matcher of such a rule has to be said, the first too.
+            let candidates = hits.iter().flat_map(|hits| &hits.rules).copied();
+            if let Some(rule) = candidates.filter(|rule| says(*rule)).min() {
+                self.agents
+                    .entry(compared(&event.agent_id))
+                    .and_modify(|first| *first = rule.min(*first))
+                    .or_insert(rule);
+            }
         }
     }
 
@@ -192,18 +223,12 @@ impl Rules {
 
     /// The first rule that matches the event, whose act is sent to this agent.
     fn first_match(&mut self, event: &Event, sent_to: &str) -> Option<Match> {
-        let Ok(cells) = self.columns.read(event) else {
+        let Some(hits) = self.hits(event, sent_to) else {
             // What cannot be read may be anything.
             return Some(Match { rule: 0, missing: None });
         };
-        let hits: Vec<Hits> = self
-            .dimensions
-            .iter()
-            .map(|dimension| match dimension.look.kind {
-                Kind::Agent => dimension.index.find([&*event.agent_id, sent_to].into_iter()),
-                _ => dimension.index.find(dimension.columns.iter().flat_map(|at| &cells[*at]).map(String::as_str)),
-            })
-            .collect();
+        let of_agent = [&*event.agent_id, sent_to].into_iter().filter_map(|agent| self.agents.get(&compared(agent)));
+        let of_agent = of_agent.min().map(|rule| Match { rule: *rule, missing: None });
         let matches = |rule: u32| {
             let compiled = &self.rules[rule as usize];
             compiled
@@ -221,10 +246,21 @@ impl Rules {
                 first = found.or(first);
             }
         }
-        first.map(|rule| {
+        let of_row = first.map(|rule| {
             let compiled = &self.rules[rule as usize];
             Match { rule, missing: compiled.dimensions.iter().copied().find(|at| !hits[*at].has(rule)) }
-        })
+        });
+        of_agent.into_iter().chain(of_row).min_by_key(|found| found.rule)
+    }
+
+    /// What each dimension finds in the row; nothing when its columns cannot be read.
+    fn hits(&mut self, event: &Event, sent_to: &str) -> Option<Vec<Hits>> {
+        let cells = self.columns.read(event).ok()?;
+        let hits = self.dimensions.iter().map(|dimension| match dimension.look.kind {
+            Kind::Agent => dimension.index.find([&*event.agent_id, sent_to].into_iter()),
+            _ => dimension.index.find(dimension.columns.iter().flat_map(|at| &cells[*at]).map(String::as_str)),
+        });
+        Some(hits.collect())
     }
 
     fn hold(&self, plan: &Plan, rule: u32, items: &[(u32, Option<usize>)]) -> Hold {
@@ -241,13 +277,13 @@ impl Rules {
                 format!("{of} for want of {columns}, where only `if_missing: ignore` in the rule would let them pass; ")
             }
         };
-        let way_out = if self.may_be_skipped {
-            "leave these rows out by a filter, or have them blocked with protected: {on_match: skip}"
-        } else {
-            "leave these rows out by a filter"
-        };
+        let Compiled { name, of_host, .. } = &self.rules[rule as usize];
+        // A filter by what some rows say would leave the others of the agent, which match all the same.
+        let by = if *of_host { "their agents out by a filter on agent_id" } else { "these rows out by a filter" };
+        let or_block = if self.may_be_skipped { ", or have them blocked with protected: {on_match: skip}" } else { "" };
+        let way_out = format!("leave {by}{or_block}");
         Hold {
-            guard: Guard::Protected(self.rules[rule as usize].name.clone()),
+            guard: Guard::Protected(name.clone()),
             host: None,
             found: u32::try_from(items.len()).unwrap_or(u32::MAX),
             limit: 0,
@@ -271,6 +307,15 @@ impl Look {
         };
         Self { kind, columns: columns.iter().map(|column| (*column).to_owned()).collect() }
     }
+
+    fn is_of_host(&self) -> bool {
+        matches!(self.kind, Kind::Agent | Kind::Host | Kind::Address | Kind::Tag)
+    }
+}
+
+/// An agent as it is compared with others.
+fn compared(agent: &str) -> String {
+    text::pattern(Kind::Agent, agent)
 }
 
 /// What happens to what matches, and whether the playbook may have it skipped. A playbook may be stricter than its tenant,

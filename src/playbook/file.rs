@@ -4,6 +4,7 @@ use super::approval::ApprovalFile;
 use super::caution::{OnUnknown, Overlap, Window};
 use super::control::{Percent, WaveSize};
 use super::flow::After;
+use super::released::AbsolutePath;
 use super::schedule::Span;
 use crate::tenant::{
     ActTimeout, ColumnEntries, Deadline, GuardsFile, Length, Name, Pause, PollTimeout, ProtectedFile, Rate, Word,
@@ -79,9 +80,9 @@ pub(super) struct PlaybookFile {
     /// How many failures the run takes before it stops.
     #[serde(default)]
     pub(super) failure_budget: Field<BudgetFile>,
-    /// A file that stops the run while it is there, looked for before every act; relative to the working folder.
+    /// A file that stops the run while it is there, looked for before every act; an absolute path, the same from every folder.
     #[serde(default)]
-    pub(super) stop_file: Field<Written<Word>>,
+    pub(super) stop_file: Field<Written<AbsolutePath>>,
     /// An address that has to answer 200 before every act, asked without the token; anything else stops the run.
     #[serde(default)]
     pub(super) go_url: Field<Written<GoUrl>>,

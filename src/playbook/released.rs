@@ -6,8 +6,8 @@ use super::file::{BudgetFile, GoUrl, OnceFile, PromoteFile};
 use super::flow::{After, Flow};
 use super::schedule::{Schedule, Span};
 use crate::problem::{listed, nearest};
-use crate::tenant::Word;
-use crate::yaml::{Field, NumberOrText, Reader, Spanned, Written};
+use crate::yaml::{Field, FromText, NumberOrText, Reader, Refusal, Spanned, Written};
+use schemars::{Schema, json_schema};
 
 /// The keys of a step that say when its turn comes and what it takes.
 pub(super) struct FlowFile {
@@ -46,7 +46,7 @@ pub(super) struct ReleaseFile {
     pub(super) waves: Field<Vec<Field<NumberOrText<WaveSize>>>>,
     pub(super) promote: Field<PromoteFile>,
     pub(super) budget: Field<BudgetFile>,
-    pub(super) stop_file: Field<Written<Word>>,
+    pub(super) stop_file: Field<Written<AbsolutePath>>,
     pub(super) go_url: Field<Written<GoUrl>>,
     pub(super) windows: Field<Vec<Field<Written<Span>>>>,
     pub(super) blackouts: Field<Vec<Field<Written<Span>>>>,
@@ -62,7 +62,7 @@ pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
         reader.report_help(promote.place, "`promote` has no meaning without `waves`", help);
     }
     let failure_budget = budget.read().map(|file| self::budget(reader, file)).unwrap_or_default();
-    let stop_file = stop_file.value().map(|Written(Word(path))| path);
+    let stop_file = stop_file.value().map(|Written(AbsolutePath(path))| path);
     let go_url = go_url.value().map(|Written(GoUrl(url))| url);
     let schedule = Schedule { windows: spans(reader, windows), blackouts: spans(reader, blackouts) };
     Release { waves, promote, failure_budget, stop_file, go_url, schedule }
@@ -128,4 +128,31 @@ fn budget(reader: &Reader<'_>, file: Spanned<BudgetFile>) -> FailureBudget {
         reader.report_help(min.place, "`strict: true` has no `min_settled`", help);
     }
     FailureBudget { tolerated, min_settled: min_settled.map_or(by_default, |min| min.value), strict }
+}
+
+/// A path that is the same file from every folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AbsolutePath(pub(super) String);
+
+impl FromText for AbsolutePath {
+    fn expected() -> String {
+        "an absolute path like `/etc/quell/halt`".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        if text.contains(char::is_control) {
+            return Err(Refusal::SomethingElse);
+        }
+        match std::path::Path::new(text).is_absolute() {
+            true => Ok(Self(text.to_owned())),
+            false => Err(Refusal::Because(
+                "it is relative, and a run resumed in another folder would look elsewhere; write an absolute path"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^/"})
+    }
 }

@@ -124,7 +124,7 @@ impl Span {
         }
         let times = match rest.split_once(" to ") {
             Some((from, to)) => {
-                let (from, to) = (date_time(from)?, date_time(to)?);
+                let (from, to) = (date_time(from, "00:00")?, date_time(to, "24:00")?);
                 if from >= to {
                     return Err(Refusal::Because("it ends before it begins".to_owned()));
                 }
@@ -154,9 +154,9 @@ fn minutes(text: &str) -> Result<i64, Refusal> {
     }
 }
 
-/// `2026-12-24`, `2026-12-24 18:30`.
-fn date_time(text: &str) -> Result<DateTime, Refusal> {
-    let (date, time) = text.split_once(' ').unwrap_or((text, "00:00"));
+/// `2026-12-24`, `2026-12-24 18:30`; without a time it is this one.
+fn date_time(text: &str, without: &str) -> Result<DateTime, Refusal> {
+    let (date, time) = text.split_once(' ').unwrap_or((text, without));
     let date: jiff::civil::Date = date.parse().map_err(|_| Refusal::SomethingElse)?;
     let start = date.at(0, 0, 0, 0);
     start.checked_add(minutes(time)?.minutes()).map_err(|_| Refusal::SomethingElse)
@@ -264,7 +264,7 @@ mod tests {
         };
         let why = schedule.forbids(at("2026-12-24T23:00:00Z")).expect("it is forbidden");
         assert_eq!(why, "the blackout 2026-12-24 to 2026-12-27 UTC forbids it now");
-        assert_eq!(schedule.opens(at("2026-12-24T23:00:30Z")), Some(at("2026-12-27T00:00:00Z")));
+        assert_eq!(schedule.opens(at("2026-12-24T23:00:30Z")), Some(at("2026-12-28T00:00:00Z")));
         let why = schedule.forbids(at("2026-12-28T12:00:00Z")).expect("it is forbidden");
         assert_eq!(why, "it is not in its windows now (22:00-06:00 UTC)");
         assert_eq!(schedule.opens(at("2026-12-28T12:00:00Z")), Some(at("2026-12-28T22:00:00Z")));

@@ -77,10 +77,10 @@ impl Ending {
     }
 
     /// Its outcome for the sum of the run: what a person found counts where one did, and what was skipped because an
-    /// earlier run only may have done it counts as not started.
+    /// earlier run only may have done it, or because its event was too old, counts as not started.
     pub(super) fn judged(&self) -> Outcome {
         match self.resolution.as_ref().map(|resolution| resolution.finding) {
-            None if self.skipped == Some(Skipped::MayBeDone) => Outcome::NotStarted,
+            None if matches!(self.skipped, Some(Skipped::MayBeDone | Skipped::Expired)) => Outcome::NotStarted,
             None => self.outcome,
             Some(Finding::CarriedOut | Finding::Succeeded) => Outcome::Succeeded,
             Some(Finding::NotCarriedOut | Finding::Failed) => Outcome::Failed,

@@ -372,7 +372,7 @@ impl State {
                 (None, Some(format!("it {} run {run}", words::before(became))))
             }
             Life::Blocked => (None, Some(format!("protected by the rule {}", api.unwrap_or_default()))),
-            Life::Expired => (None, Some("its event was older than its step allows when its turn came".to_owned())),
+            Life::Expired => (None, Some("its event was older than its step allows, or of the future".to_owned())),
             Life::Unmet => (None, Some(why_unmet(item.step, header))),
             Life::Sent => (None, Some(format!("sent in batch {batch}, its answer is still awaited"))),
             Life::Accepted => (None, Some(format!("accepted in batch {batch}, not settled yet"))),

@@ -199,6 +199,18 @@ fn an_item_expires_by_its_own_time() {
 }
 
 #[test]
+fn an_event_of_the_future_has_no_age() {
+    let mut shape = ItemShape::new(0, 0, EventType::File, "a", "1");
+    // Of the moment 10,000,000, and good for 1,000.
+    shape.expires = Some(10_001_000);
+    let rule = Rule { max_event_age_ms: Some(1_000), ..Rule::default() };
+    let items = Items::new([shape].into_iter(), vec![rule]);
+    let skew = 5 * 60_000;
+    let moments = [0, 10_000_000 - skew - 1, 10_000_000 - skew, 10_001_000, 10_001_001];
+    assert_eq!(moments.map(|at| items.is_expired(ItemId(0), at)), [true, true, false, false, true]);
+}
+
+#[test]
 fn an_item_takes_few_bytes() {
     assert!(std::mem::size_of::<Item>() <= 24);
     assert!(std::mem::size_of::<Group>() <= 24);

@@ -14,12 +14,18 @@ pub struct Rule {
     pub after: Option<(u16, When)>,
     /// Whether its failures keep no later step from its turn.
     pub allow_failure: bool,
+    /// How old its events may be, in milliseconds, when they are sent.
+    pub max_event_age_ms: Option<u64>,
 }
 
 impl Rule {
     /// Those of a plan's steps, in order.
     pub fn of(header: &PlanHeader) -> Vec<Self> {
-        let rule = |step: &PlannedStep| Self { after: step.flow.after, allow_failure: step.flow.allow_failure };
+        let rule = |step: &PlannedStep| Self {
+            after: step.flow.after,
+            allow_failure: step.flow.allow_failure,
+            max_event_age_ms: step.flow.max_event_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        };
         header.steps.iter().map(rule).collect()
     }
 }

@@ -21,7 +21,7 @@ fn tenant(protected: &str) -> Tenant {
 fn event(row: u32, attributes: &str) -> Event {
     Event {
         place: RowPlace { row, source: 0, line: row + 1 },
-        agent_id: "Agent-1".into(),
+        agent_id: format!("Agent-{row}").into(),
         event_id: format!("e{row}").into(),
         event_type: EventType::File,
         pid: 0,
@@ -32,7 +32,10 @@ fn event(row: u32, attributes: &str) -> Event {
 }
 
 fn planned(protected: &str, work: Work<'_>, rows: &[&str]) -> Result<Plan, Vec<Problem>> {
-    let rows: Vec<Event> = rows.iter().zip(1..).map(|(attributes, row)| event(row, attributes)).collect();
+    of_events(protected, work, rows.iter().zip(1..).map(|(attributes, row)| event(row, attributes)).collect())
+}
+
+fn of_events(protected: &str, work: Work<'_>, rows: Vec<Event>) -> Result<Plan, Vec<Problem>> {
     let events = Events { sources: vec!["e.csv".into()], rows, ..Events::default() };
     let (tenant, vars, narrowing) = (tenant(protected), BTreeMap::new(), Narrowing::default());
     build(Request {
@@ -121,6 +124,16 @@ fn paths_match_whatever_their_case_and_separators() {
         (r#"{"path":"C:\\Windows\\System32\\configs"}"#, false),
         (r#"{"path":"/etc/passwd"}"#, true),
         (r#"{"path":"/etc/passwd.bak"}"#, false),
+        (r#"{"path":"\\\\?\\C:\\Windows\\explorer.exe"}"#, true),
+        (r#"{"path":"\\??\\C:\\Windows\\explorer.exe"}"#, true),
+        (r#"{"path":"\\\\.\\C:\\Windows\\explorer.exe"}"#, true),
+        (r#"{"path":"C:\\Users\\..\\Windows\\.\\explorer.exe"}"#, true),
+        (r#"{"path":"C:\\WINDOWS.\\explorer.exe "}"#, true),
+        (r#"{"path":"file:///C:/Windows/explorer.exe"}"#, true),
+        (r#"{"path":"\\Device\\HarddiskVolume3\\Windows\\explorer.exe"}"#, true),
+        (r#"{"path":"/var/../etc/passwd"}"#, true),
+        (r#"{"path":"/../etc/passwd"}"#, true),
+        (r#"{"path":"\\Device\\HarddiskVolume3\\explorer.exe"}"#, false),
     ] {
         check(rule, attributes, expected);
     }
@@ -167,8 +180,33 @@ fn what_a_row_does_not_say_counts_as_a_match_unless_the_rule_ignores_it() {
     assert_eq!(
         show::holds(&plan.expect("a plan")),
         ["HELD by protected \"r\": 3 items (rows 1, 2, 4); 2 for want of host, hostname, host_name, where only \
-          `if_missing: ignore` in the rule would let them pass; leave these rows out by a filter"]
+          `if_missing: ignore` in the rule would let them pass; leave their agents out by a filter on agent_id"]
     );
+}
+
+#[test]
+fn one_row_that_names_a_protected_host_protects_its_agent_in_all_rows() {
+    let rules = "protected: {on_match: skip, rules: [{name: dc, host: ['DC-*'], if_missing: ignore}]}\n";
+    // Rows of three agents; only the second says who it is, and a filter may leave that row out.
+    let rows = [r#"{"host":""}"#, r#"{"host":"DC-01"}"#, r#"{"host":"WS-9"}"#, r#"{"host":"WS-1"}"#];
+    let agents = ["a", "A", "A", "b"];
+    for filter in [None, Some("host != 'DC-01'".to_owned())] {
+        let kept_out = usize::from(filter.is_some());
+        let work = Work::AdHoc(AdHoc { name: "e".into(), action: Some("q".into()), filter, ..AdHoc::default() });
+        let events = rows.iter().zip(agents).zip(1..).map(|((row, agent), number)| {
+            let event = event(number, row);
+            Event { agent_id: agent.into(), ..event }
+        });
+        let plan = of_events(rules, work, events.collect()).expect("a plan");
+        let [Blocked { rule, items }] = &plan.header.blocked[..] else { panic!("{:?}", plan.header.blocked) };
+        assert_eq!(rule, "dc");
+        let blocked: Vec<u32> =
+            items.iter().map(|item| plan.events[plan.items[*item as usize].event as usize].place.row).collect();
+        assert_eq!(
+            blocked,
+            [1, 2, 3][..].iter().copied().filter(|row| kept_out == 0 || *row != 2).collect::<Vec<u32>>()
+        );
+    }
 }
 
 #[test]
@@ -197,8 +235,8 @@ fn matches_hold_the_plan_or_are_blocked_by_the_first_rule_that_has_them() {
     assert_eq!(
         show::holds(&held),
         [
-            "HELD by protected \"first\": 2 items (rows 2, 4); leave these rows out by a filter",
-            "HELD by protected \"second\": 1 item (row 1); leave these rows out by a filter",
+            "HELD by protected \"first\": 2 items (rows 2, 4); leave their agents out by a filter on agent_id",
+            "HELD by protected \"second\": 1 item (row 1); leave their agents out by a filter on agent_id",
         ]
     );
     let skipped = planned(&format!("protected: {{on_match: skip, {RULES}}}\n"), by("q"), &rows).expect("a plan");

@@ -29,7 +29,7 @@ pub(super) fn pattern(kind: Kind, text: &str) -> String {
 pub(super) fn forms(kind: Kind, cell: &str) -> Vec<String> {
     match kind {
         Kind::Agent | Kind::Any | Kind::Address => vec![cell.to_lowercase()],
-        Kind::Path => vec![path(cell.trim_matches('"'))],
+        Kind::Path => paths(cell.trim_matches('"')),
         Kind::Process => {
             let name = cell.trim_matches('"').rsplit(['/', '\\']).next().unwrap_or_default();
             vec![name.to_lowercase()]
@@ -67,6 +67,33 @@ fn address(piece: &str) -> Option<IpAddr> {
     let alone = piece.split(['/', '%']).next().unwrap_or_default();
     let alone = alone.strip_prefix('[').map_or(alone, |inside| inside.strip_suffix(']').unwrap_or(inside));
     alone.parse().ok().or_else(|| piece.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+}
+
+/// A path as it is written, and what Windows takes it for: without the prefixes of long and native names, without `.`,
+/// `..` and the dots and spaces that end a name; on any drive, where it names a volume by its number.
+fn paths(text: &str) -> Vec<String> {
+    let whole = path(text);
+    let said = whole.strip_prefix("file:").unwrap_or(&whole);
+    let native = ["/?/", "/??/", "/./"].iter().find_map(|prefix| said.strip_prefix(prefix)).unwrap_or(said);
+    let has_drive = |path: &str| path.as_bytes().get(1) == Some(&b':');
+    let native = native.strip_prefix('/').filter(|rest| has_drive(rest)).unwrap_or(native);
+    let mut names: Vec<&str> = Vec::new();
+    for name in native.split('/') {
+        match name {
+            "." => {}
+            ".." => names.truncate(names.len().saturating_sub(1).max(1)),
+            // Only the first name may be empty: there the path begins.
+            _ => names.push(name.trim_end_matches(['.', ' '])),
+        }
+    }
+    let meant = names.join("/");
+    let mut all = Vec::new();
+    if let Some((_, rest)) = meant.strip_prefix("/device/harddiskvolume").and_then(|rest| rest.split_once('/')) {
+        all.extend(('a'..='z').map(|drive| format!("{drive}:/{rest}")));
+    }
+    all.extend([whole, meant]);
+    all.dedup();
+    all
 }
 
 /// Small letters, one `/` where there are any separators.

@@ -135,8 +135,8 @@ impl RunLog {
             if target >= world.released(self.released.opened) {
                 return Err(format!("item {item} is of a wave that has not begun"));
             }
-            if world.shapes[item].expires.is_some_and(|until| until < at) {
-                return Err(format!("item {item} is too old"));
+            if is_too_old(world, item, at) {
+                return Err(format!("item {item} is too old, or of the future"));
             }
             if !self.turn(world, target, step) {
                 return Err(format!("the turn of item {item} has not come"));
@@ -265,8 +265,7 @@ impl RunLog {
             }
             What::Expired { items } => {
                 for item in items {
-                    let expires = world.shapes[item.0 as usize].expires;
-                    if expires.is_none_or(|until| until >= fact.at.0) {
+                    if !is_too_old(world, item.0 as usize, fact.at.0) {
                         return Err(format!("item {} is not too old", item.0));
                     }
                     self.end(item.0, End::Expired)?;
@@ -308,4 +307,11 @@ struct Standing {
     failed: bool,
     other: bool,
     shut: bool,
+}
+
+/// Whether an item's event is older than its step allows at this moment, or dated more than five minutes ahead of it.
+fn is_too_old(world: &World, item: usize, at: u64) -> bool {
+    let age =
+        world.step(item as u32).flow.max_event_age.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    world.shapes[item].expires.is_some_and(|until| until < at || until - age > at + 300_000)
 }
