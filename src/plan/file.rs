@@ -9,6 +9,7 @@
 
 mod lines;
 mod read;
+mod sound;
 
 pub use read::read;
 

@@ -49,7 +49,10 @@ pub fn read(from: &mut dyn BufRead) -> Result<Plan, PlanFileError> {
         let what = "the digest is not that of this plan: something in it was changed".to_owned();
         return Err(PlanFileError::Line { line: 1, what });
     }
-    Ok(plan)
+    match super::sound::amiss(&plan) {
+        None => Ok(plan),
+        Some(what) => Err(PlanFileError::Line { line: 1, what: format!("no quell made this plan: {what}") }),
+    }
 }
 
 /// A file and the line that was read last, with its end.

@@ -4,8 +4,9 @@ use super::*;
 use crate::events::{Event, Events, RowPlace};
 use crate::inert;
 use crate::inert::tests::hostile;
+use crate::plan::guards::Blocked;
 use crate::plan::{AdHoc, FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, PlannedReport};
-use crate::plan::{Request, RowWithoutItem, Work, build, digest};
+use crate::plan::{PlanHeader, Request, RowWithoutItem, Work, build, digest};
 use crate::tenant::EventType;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -289,6 +290,11 @@ prop_compose! {
         header.steps[0].filter = Some(texts[7].clone());
         header.reports = texts[..3].iter().map(|text| PlannedReport { format: text.clone(), path: text.clone() }).collect();
         header.origin = origin;
+        if let Some(permitted) = header.origin.as_mut().and_then(|origin| origin.permitted.as_mut()) {
+            permitted.items.retain(|item| (*item as usize) < count);
+            permitted.items.sort_unstable();
+            permitted.items.dedup();
+        }
         sealed(plan)
     }
 }
@@ -312,4 +318,27 @@ proptest! {
         bytes[at] ^= by;
         prop_assert!(back(&bytes).is_err());
     }
+}
+
+#[test]
+fn what_no_plan_can_say_is_refused_although_its_sums_are_right() {
+    let refused = |what: &str, change: fn(&mut PlanHeader)| {
+        let mut plan = small();
+        change(&mut plan.header);
+        assert_eq!(refusal(&written(&sealed(plan))), format!("1: no quell made this plan: {what}"));
+    };
+    assert!(back(&written(&sealed(small()))).is_ok());
+    refused("step 0 waits for step 0, which does not come before it (1 steps)", |header| {
+        header.steps[0].flow.after = Some((0, crate::playbook::When::Failed));
+    });
+    refused("its waves end at targets [2, 2]: each has to end behind the one before", |header| {
+        header.release.waves = vec![2, 2];
+    });
+    refused("its last wave ends at target 1, and there are 2", |header| header.release.waves = vec![1]);
+    refused("item 9 is blocked, and there are 2", |header| {
+        header.blocked = vec![Blocked { rule: "r".into(), items: vec![0, 9] }];
+    });
+    refused("the items that are blocked are not in order", |header| {
+        header.blocked = vec![Blocked { rule: "r".into(), items: vec![1, 0] }];
+    });
 }
