@@ -105,7 +105,7 @@ fn limits() -> Vec<Case> {
     for status in [ThrottleStatus::TooManyRequests, ThrottleStatus::Conflict] {
         let limited = Options {
             settle: Delay::None,
-            requests: Some("6/s".parse().expect("a rate")),
+            requests: Some("3/s".parse().expect("a rate")),
             throttle_status: status,
             refusals_cost: true,
             ..Options::default()
@@ -113,9 +113,10 @@ fn limits() -> Vec<Case> {
         cases.push(
             case(44, format!("a tenant with limits that its file does not tell of, {status:?}"))
                 .tenant(limited)
-                .edit("requests: 6/s", "requests: unlimited")
+                .edit("requests: 3/s", "requests: unlimited")
                 .items(8, 1)
-                .concurrency(4)
+                // More at once than the tenant takes in a second: its answers cannot teach that before.
+                .concurrency(8)
                 .took_place(|met| met.simulator.counters().throttled > 0)
                 .ends(0, &[("succeeded", 8)], 8)
                 .holds("few were refused", |met| met.simulator.counters().throttled <= 8),
