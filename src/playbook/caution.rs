@@ -110,10 +110,7 @@ impl std::str::FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_text(text).map_err(|refusal| match refusal {
-            Refusal::Because(why) => why,
-            Refusal::SomethingElse => format!("expected {}", Self::expected()),
-        })
+        Self::from_flag(text)
     }
 }
 

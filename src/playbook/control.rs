@@ -210,10 +210,7 @@ impl std::str::FromStr for WaveSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_text(text).map_err(|refusal| match refusal {
-            Refusal::Because(why) => why,
-            Refusal::SomethingElse => format!("expected {}", Self::expected()),
-        })
+        Self::from_flag(text)
     }
 }
 

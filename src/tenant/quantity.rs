@@ -73,10 +73,7 @@ impl std::str::FromStr for Rate {
 
     /// Reads a rate as people write it.
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_text(text).map_err(|refusal| match refusal {
-            Refusal::Because(why) => why,
-            Refusal::SomethingElse => format!("expected {}", Self::expected()),
-        })
+        Self::from_flag(text)
     }
 }
 

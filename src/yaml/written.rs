@@ -22,6 +22,13 @@ pub(crate) trait FromText: Sized {
     fn expected() -> String;
     /// Reads it.
     fn from_text(text: &str) -> Result<Self, Refusal>;
+    /// Reads it from the command line, where what is wrong is one line of words.
+    fn from_flag(text: &str) -> Result<Self, String> {
+        Self::from_text(text).map_err(|refusal| match refusal {
+            Refusal::Because(why) => why,
+            Refusal::SomethingElse => format!("expected {}", Self::expected()),
+        })
+    }
     /// What the schema says of it.
     fn schema() -> Schema;
 }
