@@ -35,7 +35,7 @@ pub use build::{AdHoc, Request, Work, build, check};
 pub use guards::{Blocked, Guard, Hold, PlannedGuards};
 pub use held::is_held;
 pub use narrow::{HostsFile, Narrowing};
-pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN};
+pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN, amiss_with_run};
 pub use release::{Budget, PlannedRelease};
 pub use retry::retry;
 

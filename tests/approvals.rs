@@ -1,12 +1,18 @@
 //! Approvals as their users meet them: a run that is held, a plan that is signed, and what is refused. Keys are made from
 //! fixed seeds; no agent, no git and no ssh-keygen is asked.
 
+#[path = "support/bench.rs"]
+#[expect(dead_code, reason = "other tests look at more of it")]
+mod bench;
+
+use bench::{Bench, Done};
 use clap::Parser;
 use quell::approval::{Requirement, Subject, verify};
 use quell::cli::{Approving, Command, Typed};
 use quell::commands::approve::{Read, approve};
 use quell::commands::inputs;
 use quell::plan::Plan;
+use quell::simulator::{Delay, Options};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use std::fs;
@@ -363,4 +369,57 @@ fn a_plan_file_is_reviewed_signed_and_applied_and_nothing_else_is() {
     assert_eq!(repository.quell(&["plan", "playbooks/contain.yaml", "-o", "a.plan"]).0, Some(0));
     held("does not count: it approves another plan", "carol");
     assert!(!repository.path("state").exists(), "no run was begun");
+}
+
+#[test]
+fn who_may_approve_a_run_may_approve_its_undo_and_retry_wherever_their_plans_lie() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, ..Options::default() });
+    bench.events(2);
+    for folder in ["who", "mine"] {
+        fs::create_dir(bench.path(folder)).expect("a folder");
+    }
+    let write = |name: &str, text: &str| fs::write(bench.path(name), text).expect("it is written");
+    let [alice, eve] = [signer("alice@example.com", 1), signer("eve@example.com", 3)];
+    write("who/may", &alice);
+    // The nearest one to each plan file, and not the one that the playbook names.
+    write("allowed_signers", &(alice.clone() + &eve));
+    write("mine/allowed_signers", &eve);
+    for (name, number) in [("alice", 1), ("eve", 3)] {
+        write(name, &key(number).to_openssh(LineEnding::LF).expect("a key"));
+    }
+    write(
+        "p.yaml",
+        "version: 1\nname: contain\nevents: [{file: events.csv}]\nrequire_approval: {allowed_signers: who/may}\n\
+         steps: [{name: q, action: quarantine-file}]\n",
+    );
+    let quell = |command: &str| -> Done { bench.done(bench.quell(&command.split(' ').collect::<Vec<_>>())) };
+    let check = |command: &str, code: i32, words: &str| {
+        let done = quell(command);
+        assert!(done.code == Some(code) && done.stderr.contains(words), "{command}: {:?} {}", done.code, done.stderr);
+    };
+    let acts = || simulator.ledger().entries.len();
+    check("plan p.yaml --tenant tenant.yaml -o p.plan", 0, "");
+    check("approve p.plan --key eve --author eve@example.com --yes", 3, "would not count");
+    check("approve p.plan --key alice --yes", 0, "");
+    check("apply p.plan --yes --operator carol", 0, "approved by alice@example.com");
+    assert_eq!(acts(), 2);
+    check("undo contain -o mine/u.plan", 0, "");
+    check("approve mine/u.plan --key eve --author eve@example.com --yes", 3, "who/may says whose keys count");
+    check("approve mine/u.plan --key alice --yes", 0, "");
+    // Signers that came later count for what is planned later.
+    write("who/may", &eve);
+    check("apply mine/u.plan --yes --operator carol", 3, "who/may");
+    check("undo contain -o mine/u.plan", 0, "");
+    check("apply mine/u.plan --yes --operator carol", 3, "does not count");
+    write("who/may", &alice);
+    check("undo contain -o mine/u.plan", 0, "");
+    fs::remove_file(bench.path("mine/u.plan.sig")).expect("it is there");
+    check("approve mine/u.plan --key alice --yes", 0, "");
+    assert_eq!(acts(), 2);
+    check("apply mine/u.plan --yes --operator carol", 0, "approved by alice@example.com");
+    assert_eq!(acts(), 4);
+    fs::remove_file(bench.path("who/may")).expect("it is there");
+    let runs = quell("runs").stdout;
+    let first = runs.split_whitespace().find(|word| word.starts_with("contain-")).expect("a run").to_owned();
+    check(&format!("undo {first} -o again.plan"), 2, "who/may");
 }

@@ -16,7 +16,7 @@ use crate::engine::fact::ItemId;
 use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
-use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, is_held};
+use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, amiss_with_run, is_held};
 use crate::report;
 use std::path::{Path, PathBuf};
 
@@ -94,10 +94,15 @@ fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
             }
             read => read?,
         };
-        if reader.header().tenant != *planned {
-            return Err(Failure::Held(format!("this plan is for another tenant than run {}; nothing was sent", run())));
-        }
-        return Ok(());
+        return match amiss_with_run(plan, reader.header()) {
+            None => Ok(()),
+            Some("tenant") => {
+                Err(Failure::Held(format!("this plan is for another tenant than run {}; nothing was sent", run())))
+            }
+            Some(what) => {
+                Err(Failure::Held(format!("{BY_HAND}: its {what} are not those of run {}; nothing was sent", run())))
+            }
+        };
     }
     if planned.simulated {
         return Ok(());

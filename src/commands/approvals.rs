@@ -9,7 +9,7 @@ use crate::approval::{self, Requirement, Signers, Subject, Valid};
 use crate::cli::Running;
 use crate::engine::Approval;
 use crate::error::Failure;
-use crate::plan::{FileRole, Plan, PlannedApproval, PlannedFile, file};
+use crate::plan::{FileRole, Plan, PlanHeader, PlannedApproval, PlannedFile, file};
 use crate::playbook::{Playbook, RequireApproval};
 use crate::problem::{Place, Problem};
 use crate::report::inert;
@@ -110,8 +110,26 @@ pub(super) fn subject_of(plan: &Plan) -> Result<Subject, Failure> {
     Ok(Subject { plan_digest: plan.header.digest.clone(), file_sha256: sum.0.finalize().into() })
 }
 
-/// The allowed signers file that a plan was made with, as it must still be. What takes up a run was made from no file: there
-/// the nearest one counts, beside the plan or above it.
+/// The header of a run that is taken up, with the allowed signers file that its playbook had, as that file is now: the plan
+/// to come is held to it. Where nobody has to approve, nothing is read.
+pub(super) fn with_signers_of_now(run: &PlanHeader) -> Result<PlanHeader, Failure> {
+    let mut header = run.clone();
+    let is_needed = run.approval.as_ref().is_some_and(|approval| approval.needed) && !run.tenant.simulated;
+    for file in header.files.iter_mut().filter(|file| is_needed && file.role == FileRole::AllowedSigners) {
+        let mut problems = Vec::new();
+        let path = PathBuf::from(&file.name);
+        let text = read_yaml(&path, &mut problems).ok_or(Failure::Problems(problems))?;
+        Signers::read(&file.name, &text).map_err(Failure::Problems)?;
+        file.sha256 = SignersFile { path, text }.planned().sha256;
+    }
+    if !is_needed {
+        header.files.retain(|file| file.role != FileRole::AllowedSigners);
+    }
+    Ok(header)
+}
+
+/// The allowed signers file that a plan was made with, as it must still be. Of a run whose journal names none the nearest
+/// one counts, beside the plan or above it.
 pub(super) fn signers_of(plan: &Plan, path: &Path) -> Result<SignersFile, Failure> {
     let planned = plan.header.files.iter().find(|file| file.role == FileRole::AllowedSigners);
     let found = match planned {

@@ -63,7 +63,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         }),
         left_out: Vec::new(),
     };
-    let plan = plan::retry(standing.header(), chosen.into_iter().map(|(row, _)| row).collect(), origin);
+    let header = approvals::with_signers_of_now(standing.header())?;
+    let plan = plan::retry(&header, chosen.into_iter().map(|(row, _)| row).collect(), origin);
     let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
     drop(standing);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);

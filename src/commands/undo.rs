@@ -5,7 +5,7 @@
 
 use super::standing::Standing;
 use super::taken::same_tenant;
-use super::{plan, plan_file, say, tell};
+use super::{approvals, plan, plan_file, say, tell};
 use crate::cli::Taking;
 use crate::engine::Outcome;
 use crate::engine::fact::{Finding, Moment, What};
@@ -52,7 +52,7 @@ fn plan_of(standing: &Standing, reader: &RunReader) -> Result<Plan, Failure> {
     let fate = |(ending, at): (&Ending, &Moment)| fate_of(ending, *at);
     let fates = standing.endings().iter().zip(&settled).map(fate);
     let items = standing.rows()?.into_iter().zip(fates).collect();
-    Ok(undo::undo(standing.header(), &standing.meta().id, items))
+    Ok(undo::undo(&approvals::with_signers_of_now(standing.header())?, &standing.meta().id, items))
 }
 
 /// When the last word on each item was heard: that of the API, or of a person.

@@ -2,6 +2,8 @@
 //!
 //! It reads nothing. Who reads a file says what its bytes were; who takes up a run says which and why.
 
+use super::guards::PlannedGuards;
+use super::{Plan, PlanHeader, PlannedStep};
 use serde::{Deserialize, Serialize};
 
 /// A file that was read for a plan, so that it can be read again and compared before the plan is carried out.
@@ -48,6 +50,47 @@ impl FileRole {
             Self::AllowedSigners => "allowed_signers",
         }
     }
+}
+
+/// The files of a run that a plan keeps which takes the run up: who may approve is for the run's playbook to say, not for
+/// the folder that the new plan is written to.
+pub(super) fn kept_files(run: &PlanHeader) -> Vec<PlannedFile> {
+    run.files.iter().filter(|file| file.role == FileRole::AllowedSigners).cloned().collect()
+}
+
+/// What of a plan that takes up a run is not as a plan of this run has it; `None` when it could be one. Whoever puts a plan
+/// together by hand could raise a guard, ask for fewer approvals, or name an action that the run never had.
+pub fn amiss_with_run(plan: &Plan, run: &PlanHeader) -> Option<&'static str> {
+    let header = &plan.header;
+    let origin = header.origin.as_ref()?;
+    let names = |header: &PlanHeader| kept_files(header).into_iter().map(|file| file.name).collect::<Vec<_>>();
+    let bounds = |header: &PlanHeader| PlannedGuards { holds: Vec::new(), ..header.guards.clone() };
+    let targets = plan.items.iter().map(|item| item.target + 1).max().unwrap_or(0);
+    let repeatable = |item: &u32| {
+        let item = plan.items.get(*item as usize);
+        item.is_some_and(|item| header.steps[usize::from(item.step)].action.repeat_safe)
+    };
+    let is_signed = run.approval.as_ref().is_some_and(|approval| approval.needed) && !run.tenant.simulated;
+    let are_steps = match origin.kind {
+        OriginKind::Retry => header.steps == run.steps,
+        OriginKind::Undo => header.steps.iter().all(|step| {
+            let undone = |of: &PlannedStep| of.action.reversible && of.inverse.as_ref() == Some(&step.action);
+            run.steps.iter().any(undone)
+        }),
+    };
+    let is_amiss = [
+        (header.tenant != run.tenant, "tenant"),
+        (header.approval != run.approval, "approval"),
+        (is_signed && names(run) != names(header), "allowed signers"),
+        (bounds(header) != bounds(run), "guards"),
+        (header.release != run.release.among(targets, plan.items.len() as u32), "waves, budget and signs to stop"),
+        (header.limits != run.limits || header.polling != run.polling, "limits and polling"),
+        (header.statuses != run.statuses, "statuses"),
+        (header.dedupe_window != run.dedupe_window || header.overlap != run.overlap, "window of what was done before"),
+        (!are_steps, "steps"),
+        (!origin.permitted.iter().flat_map(|permitted| &permitted.items).all(repeatable), "permitted items"),
+    ];
+    is_amiss.into_iter().find_map(|(is_amiss, what)| is_amiss.then_some(what))
 }
 
 /// What [`PlannedFile::name`] is where standard input was read.

@@ -2,15 +2,17 @@
 //!
 //! Which items these may be is not decided here; see `commands/retry.rs`.
 
+use super::origin::kept_files;
 use super::{ItemRow, Origin, Plan, PlanHeader, PlannedItem, digest, guards};
 use std::collections::HashMap;
 
 /// Plans these items, in the items' order, once more. Steps, limits and tenant are those of the earlier plan; targets are
-/// numbered anew, and rows without an item stay with the earlier run. Its files are not read again: what they held is known.
+/// numbered anew, and rows without an item stay with the earlier run. Its files are not read again, since what they held is
+/// known; only who may approve is taken over.
 pub fn retry(earlier: &PlanHeader, rows: Vec<ItemRow>, origin: Origin) -> Plan {
     let header = PlanHeader {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        files: Vec::new(),
+        files: kept_files(earlier),
         origin: Some(origin),
         ..earlier.clone()
     };

@@ -3,7 +3,7 @@
 //! Which items were carried out is not decided here; see `commands/undo.rs`. It guesses nothing: what nobody knows is
 //! left alone and told, and so is what the tenant names no inverse for.
 
-use super::origin::ranges;
+use super::origin::{kept_files, ranges};
 use super::{ItemRow, RowWithoutItem, digest, guards};
 use super::{Leaving, LeftOut, Origin, OriginKind, Plan, PlanHeader, PlannedFlow, PlannedItem, PlannedStep};
 use crate::inert::shorten;
@@ -123,7 +123,7 @@ fn header_of(earlier: &PlanHeader, run: &str) -> PlanHeader {
         description: format!("undo of {run}"),
         comment: shorten(&comment, COMMENT_CHARS_MAX).into_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        files: Vec::new(),
+        files: kept_files(earlier),
         steps: Vec::new(),
         ..earlier.clone()
     }

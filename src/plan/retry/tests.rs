@@ -3,7 +3,7 @@
 use super::super::{AdHoc, Request, Work, build};
 use super::*;
 use crate::events::{Event, Events, RowPlace};
-use crate::plan::OriginKind;
+use crate::plan::{FileRole, OriginKind};
 use crate::tenant::EventType;
 use std::collections::BTreeMap;
 
@@ -76,4 +76,46 @@ fn waves_keep_their_sizes_and_a_share_of_failures_is_one_of_the_items_that_are_l
         assert_eq!(again.header.release.waves, waves, "{count} targets");
         assert_eq!(again.header.release.budget.expect("a budget").tolerated, 0, "a tenth of {count} items");
     }
+}
+
+#[test]
+fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
+    use crate::plan::{Permitted, PlannedApproval, PlannedFile, amiss_with_run};
+    let mut run = first().header;
+    let approval = PlannedApproval {
+        min: 2,
+        not_author: true,
+        ttl: std::time::Duration::from_secs(3600),
+        when: None,
+        needed: true,
+    };
+    run.approval = Some(approval);
+    let file = |role| PlannedFile { role, name: "who/may".into(), sha256: "0".repeat(64) };
+    run.files = vec![file(FileRole::Events), file(FileRole::AllowedSigners)];
+    let plan = retry(&run, vec![row(3, 0, 7, 2), row(4, 0, 6, 3)], origin());
+    assert_eq!(
+        (plan.header.files.as_slice(), amiss_with_run(&plan, &run)),
+        (&[file(FileRole::AllowedSigners)][..], None)
+    );
+    let changed = |what: &str, change: fn(&mut PlanHeader)| {
+        let mut plan = plan.clone();
+        change(&mut plan.header);
+        assert_eq!(amiss_with_run(&plan, &run), Some(what));
+    };
+    changed("tenant", |header| header.tenant.user.push('x'));
+    changed("approval", |header| header.approval = None);
+    changed("approval", |header| header.approval.as_mut().expect("it is there").min = 1);
+    changed("allowed signers", |header| header.files.clear());
+    changed("allowed signers", |header| header.files[0].name = "mine".into());
+    changed("guards", |header| header.guards.bounds[0].most += 1);
+    changed("waves, budget and signs to stop", |header| header.release.budget = None);
+    changed("waves, budget and signs to stop", |header| header.release.stop_file = Some("/mine".into()));
+    changed("limits and polling", |header| header.limits.batch_size += 1);
+    changed("statuses", |header| header.statuses.succeeded.push("error".into()));
+    changed("window of what was done before", |header| header.dedupe_window = std::time::Duration::ZERO);
+    changed("steps", |header| header.steps[0].action.id += 1);
+    changed("permitted items", |header| {
+        let permitted = Permitted { items: vec![1], reason: "r".into() };
+        header.origin.as_mut().expect("it is a retry").permitted = Some(permitted);
+    });
 }
