@@ -113,9 +113,9 @@ impl Engine {
                 self.awaiting_since = Some(fact.at);
                 Ok(())
             }
-            What::Promoted { wave, reason, .. } => {
+            What::Promoted { wave, reason, held, .. } => {
                 self.expect_gate(*wave)?;
-                if reason.is_some() {
+                if reason.is_some() && !held {
                     self.forgiven_by_gate = self.failures;
                 }
                 self.release_next(fact.at);

@@ -253,9 +253,12 @@ pub enum What {
         /// The operator, as far as known, when a person opened it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
-        /// Why, when its conditions did not hold.
+        /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Whether its conditions held, so that the reason was not needed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// No further act will be sent by this process.
     Stopping {

@@ -5,7 +5,7 @@
 
 use super::fact::{Fact, ItemId, Moment, Settled, StopReason, What};
 use super::items::Shut;
-use super::state::{Engine, Illegal};
+use super::state::{Engine, Illegal, Progress};
 use std::collections::BTreeMap;
 
 /// A gate that is not open yet.
@@ -21,7 +21,7 @@ pub struct Gate {
     pub settled: u64,
     /// … of which failed, as the budget counts it, since a person last opened a gate.
     pub failures: u64,
-    /// Whether its conditions hold.
+    /// Whether its conditions hold, and not only items that are still queued speak for it.
     pub met: bool,
     /// Whether it waits for a person, and until when.
     pub awaits: Option<Moment>,
@@ -59,7 +59,7 @@ impl Engine {
         let failures = self.failures.saturating_sub(self.forgiven_by_gate);
         let promote = &self.config.promote;
         let enough = u128::from(settled) * 100 >= u128::from(released) * u128::from(promote.settled.0);
-        let met = enough && failures <= u64::from(promote.failures);
+        let met = enough && failures <= u64::from(promote.failures) && self.some_host_answered();
         let wait = promote.confirm_within.map(|wait| wait.as_millis() as u64);
         let awaits = self.awaiting_since.zip(wait).map(|(since, wait)| Moment(since.0.saturating_add(wait)));
         let (wave, waves) = (wave as u16 + 1, self.config.waves.len() as u16);
@@ -114,17 +114,22 @@ impl Engine {
     pub(super) fn promoted(&mut self, promotion: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match self.gate() {
             Some(gate) if promotion.wave.is_some_and(|meant| meant != gate.wave) => Ok(()),
-            // Where its conditions hold nothing is forgiven, whatever was said.
-            Some(gate) if gate.met => self.open_gate(Promotion { reason: None, ..promotion }, record),
-            Some(_) if promotion.reason.is_some() => self.open_gate(promotion, record),
+            Some(gate) if gate.met || promotion.reason.is_some() => self.open_gate(promotion, record),
             _ => Ok(()),
         }
+    }
+
+    /// Whether what was sent so far says anything of how it goes: items that are still queued at their deadline do not.
+    fn some_host_answered(&self) -> bool {
+        let Progress { succeeded, failed, unclear, still_queued, .. } = self.progress;
+        still_queued == 0 || succeeded + failed + unclear > 0
     }
 
     fn open_gate(&mut self, Promotion { by, reason, .. }: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         let Some(gate) = self.gate() else { return Ok(()) };
         let from = self.items.released();
-        self.note(record, What::Promoted { wave: gate.wave, by, reason })?;
+        let held = gate.met && reason.is_some();
+        self.note(record, What::Promoted { wave: gate.wave, by, reason, held })?;
         self.shut_what_cannot_come(from..self.items.released(), record)
     }
 

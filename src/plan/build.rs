@@ -170,6 +170,8 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
     let Matches { holds, blocked } = protected.judge(&plan);
     plan.header.blocked = blocked;
+    let blocked = plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().copied()).collect();
+    targets::blocked_last(&mut plan.items, &blocked);
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.guards.holds.extend(holds);
     plan.header.digest = digest::digest(&plan);

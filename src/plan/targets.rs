@@ -209,3 +209,40 @@ pub(super) fn number(all: Vec<Event>, chosen: &[Chosen], targets: &Targets) -> (
     }
     (kept, items, numbers.len() as u32)
 }
+
+/// Numbers targets on which everything is blocked after all others, so that a first wave is of targets on which something
+/// is done. `blocked` are indices of items.
+pub(super) fn blocked_last(items: &mut [PlannedItem], blocked: &HashSet<u32>) {
+    if blocked.is_empty() {
+        return;
+    }
+    let acted: HashSet<u32> =
+        (0..).zip(items.iter()).filter(|(item, _)| !blocked.contains(item)).map(|(_, item)| item.target).collect();
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let (mut next, mut last) = (0_u32, acted.len() as u32);
+    for item in items {
+        let free = if acted.contains(&item.target) { &mut next } else { &mut last };
+        item.target = *numbers.entry(item.target).or_insert_with(|| std::mem::replace(free, *free + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_on_which_everything_is_blocked_come_last_in_their_order() {
+        let items = |targets: &[u32]| -> Vec<PlannedItem> {
+            (0..).zip(targets).map(|(event, target)| PlannedItem { event, step: 0, target: *target }).collect()
+        };
+        let numbered = |blocked: &[u32]| -> Vec<u32> {
+            let mut items = items(&[0, 1, 0, 2, 3]);
+            blocked_last(&mut items, &blocked.iter().copied().collect());
+            items.iter().map(|item| item.target).collect()
+        };
+        assert_eq!(numbered(&[]), [0, 1, 0, 2, 3]);
+        assert_eq!(numbered(&[0]), [0, 1, 0, 2, 3], "one item of target 0 goes");
+        assert_eq!(numbered(&[0, 2, 3]), [2, 0, 2, 3, 1]);
+        assert_eq!(numbered(&[0, 1, 2, 3, 4]), [0, 1, 0, 2, 3]);
+    }
+}

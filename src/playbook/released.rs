@@ -56,7 +56,7 @@ pub(super) fn release(reader: &Reader<'_>, file: ReleaseFile) -> Release {
     let ReleaseFile { waves, promote, budget, stop_file, go_url, windows, blackouts } = file;
     let are_waves_written = waves.is_present();
     let waves = waves.read().map(|waves| self::waves(reader, waves)).unwrap_or_default();
-    let promote = promote.read().map(|file| file.map(self::promote));
+    let promote = promote.read().map(|file| file.map(|file| self::promote(reader, file)));
     if let (Some(promote), false) = (&promote, are_waves_written) {
         let help = "add `waves: [1, 10%, 100%]`, or remove `promote`";
         reader.report_help(promote.place, "`promote` has no meaning without `waves`", help);
@@ -94,11 +94,16 @@ fn spans(reader: &Reader<'_>, field: Field<Vec<Field<Written<Span>>>>) -> Vec<Sp
     fields.into_iter().filter_map(|field| field.value().map(|Written(span)| span)).collect()
 }
 
-fn promote(file: PromoteFile) -> Promote {
+fn promote(reader: &Reader<'_>, file: PromoteFile) -> Promote {
     let default = Promote::default();
+    let settled = file.settled.read();
+    if let Some(none) = settled.as_ref().filter(|share| share.value.0.0 == 0) {
+        let help = "give at least 1%; for no gates leave `waves` out";
+        reader.report_help(none.place, "`settled: 0%` opens every wave at once", help);
+    }
     let time = |field: Field<super::file::GateTime>| field.value().map(|length| length.0.0);
     Promote {
-        settled: file.settled.value().map_or(default.settled, |NumberOrText(percent)| percent),
+        settled: settled.map_or(default.settled, |share| share.value.0),
         failures: file.failures.value().unwrap_or(default.failures),
         within: time(file.within),
         confirm_within: time(file.confirm_within),

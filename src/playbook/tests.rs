@@ -201,6 +201,7 @@ fn mistakes_of_order_waves_and_budgets_are_told_where_they_are() {
         ("[1, 5%, 100%]", "[]"),
         ("waves: [1, 5%, 100%]\n", ""),
         ("settled: 90%", "settled: 90.5%"),
+        ("settled: 90%", "settled: 0%"),
         ("within: 20m,", "within: 0s,"),
         ("min_settled: 0", "min_settled: 5"),
         ("{count: 5, min_settled: 0, strict: true}", "{strict: true}"),

@@ -145,10 +145,10 @@ impl State {
                 self.totals.approvals.push(format!("{by}, given {given}, until {expires}"));
             }
             What::Awaiting { .. } => self.totals.asks = true,
-            What::Promoted { wave, by, reason } => {
+            What::Promoted { wave, by, reason, held } => {
                 self.totals.promoted += 1;
                 self.totals.asks = false;
-                self.totals.promotions.extend(promotion(wave, by, reason));
+                self.totals.promotions.extend(promotion(wave, by, reason, held));
             }
             What::Resolved { items, finding, note, by, remediation, status } => {
                 let note = note_of(&note, by.as_deref(), remediation.as_deref(), status.as_deref());
@@ -411,13 +411,14 @@ impl State {
 }
 
 /// Who let a wave begin, when a person did.
-fn promotion(wave: u16, by: Option<String>, reason: Option<String>) -> Option<String> {
+fn promotion(wave: u16, by: Option<String>, reason: Option<String>, held: bool) -> Option<String> {
     let who = match (&by, &reason) {
         (None, None) => return None,
         (Some(by), _) => format!(" by {by}"),
         (None, Some(_)) => String::new(),
     };
-    let why = reason.map(|reason| format!(", although its conditions did not hold: {reason}")).unwrap_or_default();
+    let although = if held { "" } else { ", although its conditions did not hold" };
+    let why = reason.map(|reason| format!("{although}: {reason}")).unwrap_or_default();
     Some(format!("wave {wave}{who}{why}"))
 }
 

@@ -70,6 +70,54 @@ fn one_failure_in_a_wave_keeps_the_next_one_back_and_a_reason_lets_it_begin() {
     assert_eq!(world.last(), &What::Ended { complete: true });
 }
 
+/// Items that never settle; the others succeed.
+fn queued_for_ever(items: &'static [u32]) -> Model {
+    Model {
+        status: Box::new(move |item, age| match age >= 3 * SECOND && !items.contains(&item) {
+            true => "success",
+            false => "queued",
+        }),
+        ..Model::default()
+    }
+}
+
+#[test]
+fn a_first_wave_whose_hosts_are_all_off_shows_nothing_and_opens_no_other() {
+    let mut world = World::new(with(waves(&[2, 10]), 50), &on_own_agents(10), queued_for_ever(&[0, 1]));
+    let progress = world.finish();
+    assert_eq!((progress.still_queued, progress.sent, stopped(&world)), (2, 2, Some(StopReason::Gate)));
+    let gate = world.engine.gate().expect("a wave waits");
+    assert_eq!((gate.settled, gate.failures, gate.met), (2, 0, false));
+    world.crash();
+    let reason = Some("they are off for the holidays".to_owned());
+    let promotion = Some(Promotion { wave: Some(2), by: Some("alice".into()), reason });
+    world.go(Input::Started(Box::new(Beginning { promotion, ..Beginning::default() })), Moment(u64::MAX));
+    assert_eq!(world.engine.progress().succeeded, 8);
+    assert_eq!(world.last(), &What::Ended { complete: true });
+    // One that answers is enough.
+    let mut world = World::new(with(waves(&[2, 10]), 50), &on_own_agents(10), queued_for_ever(&[0]));
+    assert_eq!((world.finish().succeeded, stopped(&world)), (9, None));
+}
+
+#[test]
+fn a_reason_that_was_not_needed_is_kept_and_forgives_nothing() {
+    let promote = Promote { failures: 1, confirm_within: Some(secs(1800)), ..Promote::default() };
+    let release = PlannedRelease { promote, ..waves(&[2, 3, 5]) };
+    let mut world = World::new(with(release, 50), &on_own_agents(5), failing(&[0, 2]));
+    world.go(Input::Started(Box::default()), Moment(1_000_000 + 600 * SECOND));
+    let promotion = |reason: &str| {
+        Input::Promote(Promotion { wave: None, by: Some("alice".into()), reason: Some(reason.to_owned()) })
+    };
+    world.go(promotion("looked at host 0"), Moment(1_000_000 + 1200 * SECOND));
+    let promoted = world.facts.iter().find_map(|fact| match &fact.what {
+        What::Promoted { wave, reason, held, .. } => Some((*wave, reason.clone(), *held)),
+        _ => None,
+    });
+    assert_eq!(promoted, Some((2, Some("looked at host 0".to_owned()), true)));
+    // The first failure still counts, so the second is one too many.
+    assert!(world.engine.gate().is_some_and(|gate| gate.failures == 2 && !gate.met));
+}
+
 #[test]
 fn a_gate_opens_with_the_share_and_the_failures_that_it_takes() {
     let promote = Promote { settled: Percent(50), failures: 1, ..Promote::default() };

@@ -243,6 +243,15 @@ impl RunLog {
         if failures > promote.failures as usize {
             return Err(format!("{failures} have failed"));
         }
+        let of = |ends: fn(&End) -> bool| self.ends.iter().flatten().filter(|end| ends(end)).count();
+        let queued = of(|end| matches!(end, End::Settled(Settled::StillQueued)));
+        let answered = of(|end| match end {
+            End::Settled(outcome) => *outcome != Settled::StillQueued,
+            other => matches!(other, End::Rejected | End::Unanswered),
+        });
+        if queued > 0 && answered == 0 {
+            return Err(format!("{queued} are still queued, and nothing else is known"));
+        }
         Ok(())
     }
 
@@ -293,8 +302,8 @@ impl RunLog {
                 self.released.awaiting = true;
                 self.gate_holds(world)?;
             }
-            What::Promoted { wave, by, reason } => {
-                self.promoted(world, *wave, by.is_some(), reason.is_some())?;
+            What::Promoted { wave, by, reason, held } => {
+                self.promoted(world, *wave, by.is_some(), reason.is_some() && !held)?;
             }
             _ => {}
         }

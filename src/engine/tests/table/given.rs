@@ -148,7 +148,7 @@ pub(super) fn facts() -> Vec<FactRow> {
             What::Approved { by: "a@b".into(), key: "SHA256:x".into(), given: "t".into(), expires: "t".into() },
         ),
         ("awaiting: a wave, of one", What::Awaiting { wave: 2 }),
-        ("promoted: a wave, of one", What::Promoted { wave: 2, by: None, reason: None }),
+        ("promoted: a wave, of one", What::Promoted { wave: 2, by: None, reason: None, held: false }),
         ("unmet: its step, which waits for none", What::Unmet { step: 1, targets: vec![0] }),
         ("adopted", What::Adopted { by: None, reason: "moved".into() }),
         ("continued", What::Continued { by: None, reason: "seen".into() }),
