@@ -57,6 +57,15 @@ enum TypedCommand {
         #[arg(long, value_name = "FILE")]
         tenant: Option<PathBuf>,
     },
+    /// Run the tests of playbooks: against the simulator, in virtual time, without token and connection
+    Test {
+        /// Files that end with .test.yaml, playbooks that have one, or folders of them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Only tests whose name contains this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// Show what a run would do: a dry run, without token and connection
     Plan {
         #[command(flatten)]
@@ -296,6 +305,7 @@ enum JournalCommand {
 #[expect(missing_docs, reason = "one for each subcommand, with what was typed for it")]
 pub enum Command {
     Check { files: Vec<PathBuf>, tenant: Option<PathBuf> },
+    Test { files: Vec<PathBuf>, only: Option<String> },
     Plan { selection: Selection, format: PlanFormat, simulate: bool, planning: Planning },
     Apply(Box<Applying>),
     Approve(Approving),
@@ -322,6 +332,7 @@ impl Typed {
     pub fn command(self) -> Result<Command, String> {
         Ok(match self.command {
             TypedCommand::Check { files, tenant } => Command::Check { files, tenant },
+            TypedCommand::Test { files, only } => Command::Test { files, only },
             TypedCommand::Plan { selection, format, simulate, planning } => {
                 Command::Plan { selection, format, simulate, planning }
             }

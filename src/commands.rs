@@ -33,9 +33,11 @@ pub mod runs;
 pub mod schema;
 pub mod show;
 pub mod simulate;
+mod sources;
 pub mod standing;
 pub mod taken;
 mod terminal;
+pub mod test;
 pub mod undo;
 pub mod unresolved;
 
@@ -78,6 +80,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Prune { older_than, tenant, dry, state } => keep::prune(older_than, tenant.as_deref(), dry, &state),
         Command::Simulate(args) => simulate::execute(&args),
         Command::Init { folder } => init::execute(&folder),
+        Command::Test { files, only } => test::execute(&files, only.as_deref()),
         Command::Schema(kind) => schema::execute(kind),
     }
 }

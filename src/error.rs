@@ -44,7 +44,7 @@ Exit codes:
   1  unexpected error: a bug
   2  usage, playbook, tenant or events invalid; nothing was sent
   3  held back by a guard, a window, a stop file, a missing approval or confirmation, or another run's lock; nothing was sent
-  4  finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused
+  4  finished; some items failed, were rejected, timed out, were blocked or not started, or rows were refused; a test failed
   5  some items are unknown or unmatched: a person must look
   6  stopped early; `quell resume` or `quell promote` goes on
   7  the journal or state folder cannot be used, or a report could not be written

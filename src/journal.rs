@@ -13,7 +13,6 @@ mod history;
 mod keys;
 mod list;
 mod lock;
-#[cfg(test)]
 mod memory;
 mod migrate;
 mod open;
@@ -34,7 +33,6 @@ mod tests;
 pub use history::{Question, done_before};
 pub use list::{Listed, RunSummaryRow, run_of_plan, runs};
 pub use lock::{PlaybookLock, holder_of_run};
-#[cfg(test)]
 pub use memory::{FailAt, MemoryStore};
 pub use open::{Journal, Resumed};
 pub use place::{Place, place_of};

@@ -25,6 +25,7 @@ pub mod driver;
 
 pub mod report;
 pub mod simulator;
+pub mod scenario;
 
 pub mod error;
 pub mod cli;

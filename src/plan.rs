@@ -223,9 +223,14 @@ pub struct ItemRow {
 impl Plan {
     /// The agent that the act on an item is sent to.
     pub fn agent_of(&self, item: &PlannedItem) -> &str {
-        let action = &self.header.steps[usize::from(item.step)].action;
-        let [agent, ..] = act_key::filled(action, &self.events[item.event as usize].sent());
+        let [agent, ..] = self.ids_of(item);
         agent
+    }
+
+    /// Agent, event and unique id as the act on an item sends them.
+    pub fn ids_of(&self, item: &PlannedItem) -> [&str; 3] {
+        let action = &self.header.steps[usize::from(item.step)].action;
+        act_key::filled(action, &self.events[item.event as usize].sent())
     }
 }
 

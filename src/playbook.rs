@@ -16,7 +16,9 @@ mod tighten;
 
 pub use approval::RequireApproval;
 pub use caution::{Caution, DEDUPE_WINDOW, OnUnknown, Overlap, Window};
+pub(crate) use check::read_sources;
 pub use control::{FailureBudget, MIN_SETTLED, Percent, Promote, Release, Tolerated, WaveSize};
+pub(crate) use file::SourceFile;
 pub use file::schema;
 pub use flow::{After, Flow, When};
 pub use schedule::{Schedule, Span};
@@ -102,12 +104,14 @@ pub struct Source {
     pub columns: Option<Spanned<ColumnsChoice>>,
     /// Whether a source without rows is fine (`empty: ok`).
     pub empty_ok: bool,
+    /// The file that names it: the playbook, or the test that replaces the playbook's own.
+    pub file: PathBuf,
 }
 
 /// See [`Source`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceFrom {
-    /// A path; relative ones are relative to the playbook's folder. The format follows the ending.
+    /// A path; relative ones are relative to the folder of [`Source::file`]. The format follows the ending.
     File(Spanned<String>),
     /// `file: "-"`
     Stdin,

@@ -25,7 +25,7 @@ mod tests;
 pub use answer::Broken;
 pub use ledger::{Counters, Entry, Ledger, Refused};
 pub use options::{Delay, Options, SimAction, StatusWords, ThrottleKind, ThrottleStatus};
-pub use script::{Cut, Script, ScriptedAnswer};
+pub use script::{Cut, Script, ScriptedAnswer, ScriptedItem};
 pub use serving::Served;
 pub use state::{Fate, RestoreError, SimItem, Submitter};
 
@@ -74,7 +74,7 @@ impl Simulator {
 
     /// Appends to what is scripted for the next calls and connections.
     pub fn script(&self, script: Script) {
-        self.state().script.append(script);
+        self.state().append_script(script);
     }
 
     /// Puts back a remediation that an earlier process accepted: it counts as carried out earlier, and settles from

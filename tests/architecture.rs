@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in the order in which one may know another: each may know what it lists, and lists only rooms above it,
 /// so that there is no way around in a circle. The name is the module's: `src/NAME.rs` with all below `src/NAME/`.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("inert", &[]),
     ("noun", &[]),
     ("problem", &["inert"]),
@@ -30,6 +30,8 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("report", &["inert", "noun", "tenant", "playbook", "events", "plan", "engine", "run"]),
     // It stands for a server: what it shares with the client is the vendor's documents and the tenant's words.
     ("simulator", &["inert", "tenant"]),
+    // What a test file says; whoever carries it out is a command.
+    ("scenario", &["problem", "yaml", "tenant", "playbook", "engine", "report"]),
     ("fuzzing", &["inert", "problem", "tenant", "playbook", "events", "plan", "engine", "run", "api", "report"]),
     ("error", &["inert", "problem", "engine", "journal", "api", "driver", "report"]),
     ("cli", &["tenant", "playbook", "engine", "report", "error"]),
@@ -38,7 +40,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
 ];
 
 /// Commands wire all parts together.
-const EVERYTHING: [&str; 18] = [
+const EVERYTHING: [&str; 19] = [
     "inert",
     "noun",
     "problem",
@@ -55,6 +57,7 @@ const EVERYTHING: [&str; 18] = [
     "driver",
     "report",
     "simulator",
+    "scenario",
     "error",
     "cli",
 ];

@@ -236,6 +236,29 @@ pub enum SchemaKind {
     Playbook,
     Tenant,
     Protected,
+    Tests,
+}
+
+impl Selection {
+    /// A playbook with these variables, and a tenant file in place of the one that it names.
+    pub fn of_playbook(file: PathBuf, tenant: Option<PathBuf>, vars: Vec<(String, String)>) -> Self {
+        Self {
+            file,
+            tenant: TenantArg { tenant },
+            vars,
+            events: Vec::new(),
+            action: None,
+            filter: None,
+            limit: None,
+            hosts: None,
+            comment: None,
+            map: Vec::new(),
+            waves: Vec::new(),
+            failure_budget: None,
+            partial_input: false,
+            guards: super::GuardArgs::default(),
+        }
+    }
 }
 
 impl Running {

@@ -1,18 +1,19 @@
 //! `quell check`: every problem of all playbooks, tenants and protected targets in one pass. It reads no events and opens no connection.
 
 use super::inputs::{is_yaml, read_playbook, read_tenant, read_yaml, search_tenant};
-use super::{report_paths, say, tell};
+use super::{report_paths, say, tell, test};
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
 use crate::plan;
 use crate::problem::{Place, Problem};
+use crate::scenario;
 use crate::tenant::{self, Tenant};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// How deep folders are looked through.
-const FOLDER_DEPTH_MAX: usize = 16;
+pub(super) const FOLDER_DEPTH_MAX: usize = 16;
 
 /// Checks files and folders of them.
 pub fn execute(files: &[PathBuf], tenant: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -36,7 +37,8 @@ pub fn execute(files: &[PathBuf], tenant: Option<&Path>) -> Result<ExitCode, Fai
     Ok(ExitCode::Fine)
 }
 
-fn gather(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// The .yaml files in a folder and its folders, in order of their names.
+pub(super) fn gather(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     if !path.is_dir() {
         found.push(path.to_owned());
         return Ok(());
@@ -62,6 +64,10 @@ fn check(file: &Path, given: Option<&Tenant>, tenants: &mut Tenants, problems: &
         return;
     }
     let Some(text) = read_yaml(file, problems) else { return };
+    if test::is_suite(file) {
+        problems.extend(scenario::read(file, &text).err().into_iter().flatten());
+        return;
+    }
     if is_tenant(&text) {
         tenants.read(file, problems);
         return;

@@ -7,6 +7,7 @@
 use crate::inert::shorten;
 use crate::playbook::{Playbook, SourceFrom};
 use crate::problem::Problem;
+use crate::yaml::Spanned;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -41,16 +42,19 @@ fn place_in_playbook(problem: &mut Problem, playbook: &Playbook) {
         *problem = std::mem::replace(problem, Problem::new("", problem.place, "")).with_line_of(&playbook.text);
         return;
     }
-    let names_it = |name: &&crate::yaml::Spanned<String>| name.value == *problem.file;
+    let names_it = |(name, _): &(&Spanned<String>, &PathBuf)| name.value == *problem.file;
     let mut names = playbook.events.iter().filter_map(|source| match &source.from {
-        SourceFrom::File(name) => Some(name),
+        SourceFrom::File(name) => Some((name, &source.file)),
         SourceFrom::Stdin | SourceFrom::Inline(_) => None,
     });
     if problem.place.line == 0
-        && let Some(name) = names.find(names_it)
+        && let Some((name, named_in)) = names.find(names_it)
     {
         let message = format!("{}: {}", name.value, problem.message);
-        let placed = Problem::new(&*file, name.place, message).with_line_of(&playbook.text);
+        let placed = match *named_in == playbook.file {
+            true => Problem::new(&*file, name.place, message).with_line_of(&playbook.text),
+            false => Problem::new(&*named_in.to_string_lossy(), name.place, message),
+        };
         *problem = Problem { help: problem.help.take(), ..placed };
     }
 }

@@ -3,18 +3,19 @@
 
 pub use super::above::search_tenant;
 use super::located::{Located, find_tenant};
-use super::{approvals, beside, excerpts, planned_files, report_paths};
+use super::sources::{as_file, columns_of, input_of, inputs_of, mapped_columns, refuse_to_guess_columns};
+use super::{approvals, beside, excerpts, planned_files, report_paths, test};
 use crate::cli::Selection;
 use crate::error::Failure;
 use crate::events::{self, Events, Input, SourceRequest};
 use crate::plan::{self, AdHoc, FileRole, Narrowing, Plan, PlannedFile, Work};
-use crate::playbook::{self, ColumnsChoice, LimitsPatch, Playbook, PollingPatch, SourceFrom};
-use crate::problem::{Place, Problem, listed, nearest};
+use crate::playbook::{self, LimitsPatch, Playbook, PollingPatch, SourceFrom, VarDeclaration};
+use crate::problem::{Place, Problem};
 use crate::simulator::Simulator;
-use crate::tenant::{self, ColumnSource, Columns, Tenant};
+use crate::tenant::{self, Tenant};
 use crate::yaml::{self, Spanned};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A plan and what it takes to carry it out.
@@ -36,6 +37,10 @@ pub fn is_yaml(file: &Path) -> bool {
 }
 
 fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Failure> {
+    if test::is_suite(&selection.file) {
+        let file = crate::inert::terminal(&selection.file.to_string_lossy()).into_owned();
+        return Err(Failure::Usage(format!("{file} holds tests of a playbook\nhelp: `quell test {file}` runs them")));
+    }
     refuse_what_is_for_events(selection)?;
     let vars = vars(selection)?;
     let narrowing = beside::narrowing(selection)?;
@@ -51,8 +56,8 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
             None
         }
     };
-    let (mut playbook, tenant, simulator, file) = match (playbook, located) {
-        (Some(playbook), Some(Located { tenant, simulator, file })) => (playbook, tenant, simulator, file),
+    let (mut playbook, located) = match (playbook, located) {
+        (Some(playbook), Some(located)) => (playbook, located),
         (playbook, _) => {
             problems.extend(playbook.iter().flat_map(|playbook| plan::check(playbook, None)));
             return Err(Failure::Problems(problems));
@@ -63,6 +68,57 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
         playbook.limits = LimitsPatch::default();
         playbook.polling = PollingPatch::default();
     }
+    let simulated = located.simulator.is_some();
+    plan_playbook(selection, Read { playbook, located, vars, narrowing, simulated }, problems)
+}
+
+/// The plan of a playbook for a test: with the limits and polling of its tenant, where there is one, and simulated.
+/// `events` replace the playbook's own.
+pub(super) fn rehearse(selection: &Selection, events: Option<&[playbook::Source]>) -> Result<Rehearsed, Failure> {
+    let (vars, narrowing) = (vars(selection)?, Narrowing::default());
+    let mut problems = Vec::new();
+    let Some(mut playbook) = read_playbook(&selection.file, &mut problems) else {
+        return Err(Failure::Problems(problems));
+    };
+    if let Some(events) = events {
+        playbook.events = events.to_vec();
+    }
+    if let Some(place) = playbook.events.iter().find(|source| matches!(source.from, SourceFrom::Stdin)) {
+        let file = place.file.to_string_lossy();
+        let problem = Problem::new(&*file, Place::default(), "these events come from standard input");
+        return Err(Failure::Problems(vec![problem.with_help("give the test `events` of its own")]));
+    }
+    let has_none = playbook.tenant.is_none() && selection.tenant.tenant.is_none();
+    let Some(located) = find_tenant(selection, Some(&playbook), has_none, &mut problems)? else {
+        return Err(Failure::Problems(problems));
+    };
+    let value = |var: &VarDeclaration| {
+        let value = vars.get(&var.name.value).or(var.default.as_ref());
+        (var.name.value.clone(), value.cloned().unwrap_or_default())
+    };
+    let known = playbook.vars.iter().map(value).collect();
+    let read = Read { playbook, located, vars, narrowing, simulated: true };
+    plan_playbook(selection, read, problems).map(|prepared| Rehearsed { plan: prepared.plan, vars: known })
+}
+
+/// A plan for a test, and the values of its variables.
+pub(super) struct Rehearsed {
+    pub(super) plan: Plan,
+    pub(super) vars: BTreeMap<String, String>,
+}
+
+/// What a plan is made of, but for its events.
+struct Read {
+    playbook: Playbook,
+    located: Located,
+    vars: BTreeMap<String, String>,
+    narrowing: Narrowing,
+    simulated: bool,
+}
+
+/// Reads the events of a playbook and plans.
+fn plan_playbook(selection: &Selection, read: Read, mut problems: Vec<Problem>) -> Result<Prepared, Failure> {
+    let Read { playbook, located: Located { tenant, simulator, file }, vars, narrowing, simulated } = read;
     let signers = approvals::read_signers(&playbook, &mut problems);
     let events = read_playbook_events(selection, &playbook, &tenant, &mut problems);
     let own = planned_files::planned(FileRole::Playbook, &playbook.file, playbook.text.as_bytes());
@@ -75,7 +131,7 @@ fn from_playbook(selection: &Selection, simulate: bool) -> Result<Prepared, Fail
     ];
     let files = files.chain(signers.as_ref().map(approvals::SignersFile::planned));
     let files = files.chain(beside.concat()).collect();
-    let (work, simulated) = (Work::Playbook(&playbook), simulator.is_some());
+    let work = Work::Playbook(&playbook);
     let request = Wanted { work, vars, tenant: &tenant, narrowing, simulated, files };
     let planned = plan_it(selection, request, events, &mut problems);
     approvals::require_signers(&playbook, planned.as_ref(), signers.is_some(), &mut problems);
@@ -202,22 +258,6 @@ fn refuse_what_is_for_events(selection: &Selection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `--map`, as a mapping.
-fn mapped_columns(selection: &Selection, problems: &mut Vec<Problem>) -> Option<Columns> {
-    for (place, (field, column)) in selection.map.iter().enumerate() {
-        let flag = format!("--map {field}={column}");
-        if let Some(own) = tenant::misspelt_field(field) {
-            let problem = Problem::new(flag, Place::default(), format!("`{field}` is not a field of an event"));
-            problems.push(problem.with_help(format!("did you mean `{own}`?")));
-        } else if selection.map[..place].iter().any(|(earlier, _)| earlier == field) {
-            problems.push(Problem::new(flag, Place::default(), format!("`{field}` is mapped twice")));
-        }
-    }
-    let column = |name: &String| ColumnSource::Column { name: name.clone(), default: None };
-    let columns = selection.map.iter().map(|(field, name)| (field.clone(), column(name))).collect::<Vec<_>>();
-    (!columns.is_empty()).then_some(Columns(columns))
-}
-
 /// Reads what the playbook's sources hold, or what `--events` names in their place. `None`: there are problems.
 fn read_playbook_events(
     selection: &Selection,
@@ -256,89 +296,8 @@ fn has_a_good_row(events: &Events, file: &Path, problems: &mut Vec<Problem>) -> 
     false
 }
 
-/// `--events` takes the place of all of a playbook's sources. When these are read in different ways, nobody can say
-/// which of them is meant, and a guess may make isolations of detections.
-fn refuse_to_guess_columns(selection: &Selection, playbook: Option<&Playbook>) -> Result<(), Failure> {
-    let Some(playbook) = playbook.filter(|_| !selection.events.is_empty()) else { return Ok(()) };
-    let how = |source: &playbook::Source| (source.columns.as_ref().map(|choice| choice.value.clone()), source.empty_ok);
-    let mut ways = playbook.events.iter().map(how);
-    let first = ways.next();
-    if ways.all(|way| Some(&way) == first.as_ref()) {
-        return Ok(());
-    }
-    Err(Failure::Usage(
-        "--events replaces all of the playbook's sources, and these differ in `columns` or `empty`: it cannot be known \
-         how to read the new file\nhelp: change the files that the playbook names, or give each source the same columns"
-            .to_owned(),
-    ))
-}
-
-/// Where events come from, each with the source of the playbook that says how it is read: what replaces the
-/// playbook's files is read as the first of them.
-fn inputs_of<'a>(selection: &Selection, playbook: &'a Playbook) -> Vec<(Option<&'a playbook::Source>, Input)> {
-    if selection.events.is_empty() {
-        return playbook.events.iter().map(|source| (Some(source), source_input(playbook, source))).collect();
-    }
-    selection.events.iter().map(|file| (playbook.events.first(), input_of(file, file.clone()))).collect()
-}
-
-fn as_file(input: Input) -> Option<(String, PathBuf)> {
-    match input {
-        Input::File { name, path } => Some((name, path)),
-        Input::Stdin | Input::Inline { .. } => None,
-    }
-}
-
-/// How a source's columns are called; an error is a problem already.
-fn columns_of<'a>(
-    playbook: &'a Playbook,
-    source: Option<&'a playbook::Source>,
-    tenant: &'a Tenant,
-    problems: &mut Vec<Problem>,
-) -> Result<Option<&'a Columns>, ()> {
-    let Some(choice) = source.and_then(|source| source.columns.as_ref()) else { return Ok(None) };
-    match &choice.value {
-        ColumnsChoice::InPlace(columns) => Ok(Some(columns)),
-        ColumnsChoice::Named(name) => match tenant.columns.iter().find(|(known, _)| known == name) {
-            Some((_, columns)) => Ok(Some(columns)),
-            None => {
-                problems.push(no_such_columns(playbook, choice.place, name, tenant));
-                Err(())
-            }
-        },
-    }
-}
-
-fn no_such_columns(playbook: &Playbook, place: Place, name: &str, tenant: &Tenant) -> Problem {
-    let known = || tenant.columns.iter().map(|(name, _)| name.as_str());
-    let help = match (nearest(name, known()), known().next()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, Some(_)) => format!("the tenant {} has {}", tenant.name, listed(known())),
-        (None, None) => format!("the tenant {} has no column mappings", tenant.name),
-    };
-    at(playbook, place, format!("there is no column mapping `{name}`")).with_help(help)
-}
-
 pub(super) fn at(playbook: &Playbook, place: Place, message: String) -> Problem {
     Problem::new(&*playbook.file.to_string_lossy(), place, message).with_line_of(&playbook.text)
-}
-
-fn source_input(playbook: &Playbook, source: &playbook::Source) -> Input {
-    match &source.from {
-        SourceFrom::Stdin => Input::Stdin,
-        SourceFrom::File(name) => {
-            let folder = playbook.file.parent().unwrap_or(Path::new(""));
-            Input::File { name: name.value.clone(), path: folder.join(&name.value) }
-        }
-        SourceFrom::Inline(events) => Input::Inline {
-            name: playbook.file.to_string_lossy().into_owned(),
-            events: events.iter().map(|event| (event.place, event.value.clone())).collect(),
-        },
-    }
-}
-
-fn input_of(name: &Path, path: PathBuf) -> Input {
-    if name == Path::new("-") { Input::Stdin } else { Input::File { name: name.to_string_lossy().into_owned(), path } }
 }
 
 /// Reads a playbook as far as it can be read; its problems are added to the others.

@@ -3,7 +3,7 @@
 use super::say;
 use crate::cli::SchemaKind;
 use crate::error::{ExitCode, Failure};
-use crate::{playbook, tenant};
+use crate::{playbook, scenario, tenant};
 
 /// Prints the schema.
 pub fn execute(kind: SchemaKind) -> Result<ExitCode, Failure> {
@@ -11,6 +11,7 @@ pub fn execute(kind: SchemaKind) -> Result<ExitCode, Failure> {
         SchemaKind::Playbook => playbook::schema(),
         SchemaKind::Tenant => tenant::schema(),
         SchemaKind::Protected => tenant::protected_schema(),
+        SchemaKind::Tests => scenario::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::Bug(e.to_string()))?;
     say(&format!("{text}\n"))?;

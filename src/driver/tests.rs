@@ -148,7 +148,7 @@ async fn a_token_that_is_refused_once_is_read_anew() {
     let mut world = World::new(lively(), hosts(120));
     let unauthorized = || ScriptedAnswer::of(StatusCode::UNAUTHORIZED, "");
     let polls = vec![ScriptedAnswer::default(), unauthorized()];
-    world.simulator.script(Script { acts: vec![unauthorized()], polls, close_connections: 0 });
+    world.simulator.script(Script { acts: vec![unauthorized()], polls, ..Script::default() });
     let progress = world.run().await.progress;
     assert_eq!((progress.succeeded, progress.posts), (120, 4));
     world.check_truth();

@@ -1,4 +1,5 @@
-//! A store in memory, for tests of what stands above it: it can fail at a chosen append, and outlives its driver.
+//! A store in memory, for runs that nobody has to find again (`quell test`) and for tests of what stands above it: it can
+//! fail at a chosen append, and outlives its driver.
 //!
 //! Facts are kept as the texts that a journal would hold, with the same chain, so that a test that reads them back also
 //! shows that they survive being written.

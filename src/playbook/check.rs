@@ -41,7 +41,7 @@ fn playbook(reader: &Reader<'_>, parsed: PlaybookFile, place: Place, file: &Path
         tenant: parsed.tenant.read().map(|tenant| tenant.map(|name| name.0.0)),
         vars: parsed.vars.value().map(|vars| self::vars(reader, vars)).unwrap_or_default(),
         comment: parsed.comment.read().map(|comment| comment.map(|text| text.0)),
-        events: parsed.events.value().map(|sources| self::sources(reader, sources)).unwrap_or_default(),
+        events: parsed.events.value().map(|sources| read_sources(reader, sources, file)).unwrap_or_default(),
         target: parsed.target.read().map(|column| column.map(|column| column.0.0)),
         steps: steps.unwrap_or_default(),
         limits: parsed.limits.value().map(limits).unwrap_or_default(),
@@ -135,7 +135,8 @@ fn is_identifier(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>) -> Vec<Source> {
+/// Where events come from, as this file says it.
+pub(crate) fn read_sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>, named_in: &Path) -> Vec<Source> {
     let mut stdin_line = None;
     let read = |file: Field<SourceFile>| {
         let Spanned { value: file, place } = file.read()?;
@@ -168,7 +169,8 @@ fn sources(reader: &Reader<'_>, files: Vec<Field<SourceFile>>) -> Vec<Source> {
             }
         };
         // Read without its mapping, such a source would seem to lack its columns.
-        are_columns_known.then_some(Source { from, columns, empty_ok: file.empty.is_present() })
+        let empty_ok = file.empty.is_present();
+        are_columns_known.then(|| Source { from, columns, empty_ok, file: named_in.to_owned() })
     };
     files.into_iter().filter_map(read).collect()
 }

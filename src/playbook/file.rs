@@ -125,7 +125,7 @@ pub(super) struct VarFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Source", extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     /// A path relative to the playbook's folder, or `-` for standard input.
     #[serde(default)]
     pub(super) file: Field<Written<Word>>,
@@ -144,7 +144,7 @@ pub(super) struct SourceFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "quell::ByKind", rename_all = "lowercase")]
 #[schemars(rename = "Columns", untagged)]
-pub(super) enum ColumnsFile {
+pub(crate) enum ColumnsFile {
     /// One of the tenant's named mappings.
     Text(Written<Name>),
     /// A mapping written in place.
@@ -155,7 +155,7 @@ pub(super) enum ColumnsFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "Empty")]
-pub(super) enum EmptyFile {
+pub(crate) enum EmptyFile {
     /// A source without rows is fine.
     Ok,
 }
@@ -387,7 +387,7 @@ impl FromText for Label {
 /// An event that is written in the playbook. Numbers that JSON would write in another way stay text, so nothing of an
 /// id is lost.
 #[derive(Debug)]
-pub(super) struct InlineEvent(pub(super) Map<String, Value>);
+pub(crate) struct InlineEvent(pub(super) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for InlineEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -160,7 +160,7 @@ fn verdicts() {
         (first.replace(" (exit code 5)", ""), next.replace("next: ", ""))
     };
     type Case = (&'static [Outcome], bool, Option<StopReason>, &'static str, &'static str);
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         (&[], true, None, "nothing to do, no row became an item", "-"),
         (&[Succeeded], true, None, "the one item succeeded", "-"),
         (&[Succeeded, Succeeded], true, None, "all 2 items succeeded", "-"),
@@ -170,6 +170,13 @@ fn verdicts() {
             true,
             None,
             "finished well, 1 of 2 items still queued",
+            "quell poll contain-0612-7f3",
+        ),
+        (
+            &[StillQueued, StillQueued],
+            true,
+            None,
+            "no host has answered yet: 2 items still queued",
             "quell poll contain-0612-7f3",
         ),
         (

@@ -117,6 +117,9 @@ impl Verdict {
                 (Tone::Bad, format!("{words}, but {} refused", were(refused, "row")))
             }
             () if good == summary.items => (Tone::Good, all_well(n(Outcome::Succeeded), n(Outcome::Skipped))),
+            () if n(Outcome::StillQueued) == summary.items => {
+                (Tone::Neutral, format!("no host has answered yet: {items} still queued"))
+            }
             () if good + n(Outcome::StillQueued) == summary.items => {
                 (Tone::Neutral, format!("finished well, {} of {items} still queued", n(Outcome::StillQueued)))
             }

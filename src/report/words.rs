@@ -143,7 +143,7 @@ pub fn time(at: Moment) -> String {
 }
 
 /// A length of time by its two largest units, as durations are written everywhere: `850ms`, `12s`, `3m 5s`, `97h 2m`.
-pub(super) fn duration(milliseconds: u64) -> String {
+pub fn duration(milliseconds: u64) -> String {
     let shown_to = match milliseconds {
         0..1_000 => 1,
         1_000..3_600_000 => 1_000,

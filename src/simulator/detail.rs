@@ -55,10 +55,12 @@ pub(super) fn detail(simulator: &Simulator, found: &Found) -> Vec<u8> {
     let requested = options.epoch_ms.saturating_add(item.accepted);
     let uuid = |of| chance.uuid(of, tag).to_string();
     let words = &options.status_words;
-    let (status, status_message) = match found.settled {
-        None => (&words.queued, "Request sent to the agent"),
-        Some(Fate::Succeeds) => (&words.succeeded, "Applied Successfully"),
-        Some(Fate::Fails | Fate::NeverSettles) => (&words.failed, failure(chance.draw(Of::Message, tag))),
+    let (status, status_message) = match (&found.scripted, found.settled) {
+        (Some(word), _) if *word == words.failed => (word, failure(chance.draw(Of::Message, tag))),
+        (Some(word), _) => (word, "As scripted"),
+        (None, None) => (&words.queued, "Request sent to the agent"),
+        (None, Some(Fate::Succeeds)) => (&words.succeeded, "Applied Successfully"),
+        (None, Some(Fate::Fails | Fate::NeverSettles)) => (&words.failed, failure(chance.draw(Of::Message, tag))),
     };
     let detail = Detail {
         action: &options.actions[usize::from(item.action)].shown_as,

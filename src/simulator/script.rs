@@ -2,9 +2,10 @@
 //!
 //! Queues, one for acts and one for polls: each call takes the next answer; when none is left, calls are genuine again.
 
+use super::state::SimItem;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// What shall become of the next calls and connections.
@@ -14,8 +15,19 @@ pub struct Script {
     pub acts: Vec<ScriptedAnswer>,
     /// One for each of the next polls.
     pub polls: Vec<ScriptedAnswer>,
+    /// What the details of items show, one status after the other.
+    pub items: Vec<ScriptedItem>,
     /// So many of the next accepted connections are closed before a byte is read. Only where it is served.
     pub close_connections: u32,
+}
+
+/// What each poll of an item's remediations shows; the last word stays. It ends at once as its last word says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedItem {
+    /// Which.
+    pub item: SimItem,
+    /// What a detail's `status` says, from the first poll on; at least one.
+    pub statuses: Vec<String>,
 }
 
 /// What shall become of one call. The default is the genuine answer.
@@ -80,6 +92,34 @@ pub(super) struct Queues {
     pub(super) acts: VecDeque<ScriptedAnswer>,
     pub(super) polls: VecDeque<ScriptedAnswer>,
     pub(super) close_connections: u32,
+    /// By the key of the item.
+    pub(super) items: HashMap<u64, Statuses>,
+}
+
+/// What is shown of one item.
+#[derive(Debug)]
+pub(super) struct Statuses {
+    words: Vec<String>,
+    /// How many polls there were.
+    shown: usize,
+}
+
+impl Statuses {
+    pub(super) fn new(words: Vec<String>) -> Self {
+        Self { words, shown: 0 }
+    }
+
+    /// What is shown in the end.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.words.last().map(String::as_str)
+    }
+
+    /// What this poll shows.
+    pub(super) fn next(&mut self) -> Option<String> {
+        let word = self.words.get(self.shown).or(self.words.last());
+        self.shown += 1;
+        word.cloned()
+    }
 }
 
 impl Queues {

@@ -8,7 +8,7 @@ use super::ledger::{Counters, Refused};
 use super::limiter::Limiter;
 use super::options::Options;
 use super::request::{ActItem, ID_BYTES_MAX};
-use super::script::Queues;
+use super::script::{Queues, Script, Statuses};
 use crate::tenant::{EventType, RequestType};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -114,6 +114,8 @@ pub(super) struct Found {
     pub(super) item: Item,
     /// The final state, once it is reached.
     pub(super) settled: Option<Fate>,
+    /// The status that a script has this poll show.
+    pub(super) scripted: Option<String>,
 }
 
 impl Item {
@@ -123,6 +125,12 @@ impl Item {
 
     pub(super) fn event_id(&self) -> &str {
         &self.text[usize::from(self.agent_len)..][..usize::from(self.event_len)]
+    }
+
+    /// What it is, as a script names it.
+    fn key(&self, options: &Options) -> u64 {
+        let action = options.actions[usize::from(self.action)].id;
+        key_of([self.agent_id(), self.event_id(), self.unique_id()], self.pid, action)
     }
 
     pub(super) fn unique_id(&self) -> &str {
@@ -146,6 +154,27 @@ impl State {
         }
     }
 
+    /// Appends to what is scripted.
+    pub(super) fn append_script(&mut self, mut script: Script) {
+        for scripted in std::mem::take(&mut script.items) {
+            let item = &scripted.item;
+            let (action, texts) = (item.action_id, [&*item.agent_id, &item.event_id, &item.unique_id]);
+            self.script.items.insert(key_of(texts, item.pid, action), Statuses::new(scripted.statuses));
+        }
+        self.script.append(script);
+    }
+
+    /// What a script makes of an item.
+    fn scripted_fate(&self, options: &Options, key: u64) -> Option<Fate> {
+        let words = &options.status_words;
+        let last = self.script.items.get(&key)?.last()?;
+        Some(match last {
+            last if last == words.succeeded => Fate::Succeeds,
+            last if last == words.failed => Fate::Fails,
+            _ => Fate::NeverSettles,
+        })
+    }
+
     /// Carries an act out and says which ids its answer names, in its order.
     pub(super) fn carry_out(
         &mut self,
@@ -161,7 +190,8 @@ impl State {
         let mut ids = Vec::with_capacity(act.len());
         for item in act {
             let key = item_key(options, item);
-            let item = new_item(options, chance, now, key, item, Arc::clone(&submission));
+            let mut item = new_item(options, chance, now, key, item, Arc::clone(&submission));
+            item.fate = self.scripted_fate(options, key).unwrap_or(item.fate);
             ids.push((key, self.add(options, chance, key, item)));
         }
         self.counters.carried_out += act.len() as u64;
@@ -211,7 +241,7 @@ impl State {
     }
 
     /// The remediation of that id, if that endpoint shows it by now.
-    pub(super) fn find(&self, options: &Options, now: Duration, shown_by: RequestType, id: &str) -> Option<Found> {
+    pub(super) fn find(&mut self, options: &Options, now: Duration, shown_by: RequestType, id: &str) -> Option<Found> {
         let item = self.items.get(self.position(options, id)? as usize)?;
         let age = millis(now).saturating_sub(item.accepted);
         let hidden = !item.restored && age < millis(options.not_found_for);
@@ -219,7 +249,12 @@ impl State {
             return None;
         }
         let settled = (item.fate != Fate::NeverSettles && age >= item.settle).then_some(item.fate);
-        Some(Found { item: item.clone(), settled })
+        let item = item.clone();
+        let scripted = match self.script.items.is_empty() {
+            true => None,
+            false => self.script.items.get_mut(&item.key(options)).and_then(Statuses::next),
+        };
+        Some(Found { item, settled, scripted })
     }
 
     /// The remediation id of the item of that number.
@@ -282,8 +317,11 @@ fn foreign_tag(id: &str) -> Uuid {
 
 /// What an item's fate and times follow from: what it is, not when it came.
 fn item_key(options: &Options, item: &ActItem<'_>) -> u64 {
-    let texts = hash_texts(&[&item.agent_id, &item.event_id, &item.unique_id]);
-    mix(mix(texts ^ u64::from(item.pid)) ^ options.actions[item.action].id as u64)
+    key_of([&item.agent_id, &item.event_id, &item.unique_id], item.pid, options.actions[item.action].id)
+}
+
+fn key_of(texts: [&str; 3], pid: u32, action: i64) -> u64 {
+    mix(mix(hash_texts(&texts) ^ u64::from(pid)) ^ action as u64)
 }
 
 /// The item with its fate, still without its tag.

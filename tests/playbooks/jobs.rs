@@ -88,9 +88,9 @@ fn a_change_is_planned_for_review_and_a_mistake_fails_it() {
     let gitlab = Job::new("GitLab", vec![script(&yaml("gitlab-ci.md", 0)["plan"])]);
     for job in [github, gitlab] {
         let (ended, calls) = job.carry_out(&[]);
-        assert_eq!((ended, calls.len()), (0, 1 + shipped().len()), "{}", job.name);
-        assert!(calls[0] == "check" && calls[1..].iter().all(|call| call == "plan"), "{}", job.name);
-        for wrong in ["CODE_check", "CODE_plan"] {
+        assert_eq!((ended, calls.len()), (0, 2 + shipped().len()), "{}", job.name);
+        assert!(calls[..2] == ["check", "test"] && calls[2..].iter().all(|call| call == "plan"), "{}", job.name);
+        for wrong in ["CODE_check", "CODE_test", "CODE_plan"] {
             assert_eq!(job.carry_out(&[(wrong, "2".to_owned())]).0, 2, "{}: {wrong}", job.name);
         }
     }

@@ -112,3 +112,27 @@ async fn so_many_connections_break_and_the_ledger_knows_when() {
     assert_eq!(counters.carried_out, 500 - before);
     assert!(simulator.ledger().carried_out_more_than_once().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_item_shows_the_statuses_that_are_scripted_for_it_and_no_other_does() {
+    let simulator = Simulator::new(Options { settle: Delay::None, ..Options::default() });
+    let item = SimItem {
+        action_id: 9002,
+        agent_id: AGENT.to_owned(),
+        event_id: "event-1".to_owned(),
+        event_type: crate::tenant::EventType::File,
+        pid: 0,
+        unique_id: "-1".to_owned(),
+    };
+    let statuses = ["queued", "queued", "failed"].map(str::to_owned).to_vec();
+    simulator.script(Script { items: vec![ScriptedItem { item, statuses }], ..Script::default() });
+    let ids = act(&simulator, &[file(AGENT, 1), file(AGENT, 2)]).await.ids();
+    let mut seen = Vec::new();
+    for id in [&ids[0], &ids[0], &ids[0], &ids[0], &ids[1]] {
+        let detail = poll(&simulator, id).await.json();
+        seen.push(detail["status"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["queued", "queued", "failed", "failed", "success"]);
+    let fates: Vec<Fate> = simulator.ledger().entries.iter().map(|entry| entry.fate).collect();
+    assert_eq!(fates, [Fate::Fails, Fate::Succeeds]);
+}

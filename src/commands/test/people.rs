@@ -1,0 +1,70 @@
+//! What people say in a test, when its time has come, and the hours in which the playbook may act.
+
+use crate::driver::{Order, Overseer};
+use crate::engine::Promotion;
+use crate::engine::fact::StopReason;
+use crate::playbook::Schedule;
+use crate::scenario::{Said, Saying};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often windows are looked at while a run waits, as in earnest.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// See the module. Addresses and stop files are not asked: a test opens no connection and looks at no file.
+pub(super) struct People<'a> {
+    began: Instant,
+    /// When the run began, in milliseconds since 1970.
+    begins: u64,
+    /// What is still to be said.
+    pub(super) sayings: VecDeque<&'a Saying>,
+    schedule: &'a Schedule,
+    is_closed: bool,
+}
+
+impl<'a> People<'a> {
+    pub(super) fn new(begins: u64, sayings: &'a [Saying], schedule: &'a Schedule) -> Self {
+        Self { began: Instant::now(), begins, sayings: sayings.iter().collect(), schedule, is_closed: false }
+    }
+
+    fn orders(&mut self) -> Vec<Order> {
+        let passed = self.began.elapsed();
+        let mut orders = Vec::new();
+        while let Some(saying) = self.sayings.front().copied().filter(|saying| saying.after.value <= passed) {
+            self.sayings.pop_front();
+            orders.push(match &saying.what {
+                Said::Stop => Order::Stop(StopReason::Operator),
+                Said::Promote(reason) => Order::Promote(Promotion {
+                    wave: None,
+                    by: Some("a person of the test".to_owned()),
+                    reason: reason.clone(),
+                }),
+            });
+        }
+        let now = self.begins.saturating_add(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        if !self.is_closed && self.schedule.forbids(now).is_some() {
+            self.is_closed = true;
+            orders.push(Order::Stop(StopReason::Window));
+        }
+        orders
+    }
+}
+
+impl Overseer for &mut People<'_> {
+    fn heard(&mut self) -> Vec<Order> {
+        self.orders()
+    }
+
+    async fn before_act(&mut self) -> Vec<Order> {
+        self.orders()
+    }
+
+    fn look_every(&self) -> Option<Duration> {
+        if !self.schedule.is_empty() {
+            return Some(LOOK_EVERY);
+        }
+        let next = self.sayings.front()?;
+        Some(next.after.value.saturating_sub(self.began.elapsed()).max(Duration::from_millis(1)))
+    }
+}
