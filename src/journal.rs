@@ -24,8 +24,9 @@ mod requests;
 mod run;
 mod schema;
 mod unresolved;
-mod verify;
 mod slots;
+mod to_come;
+mod verify;
 
 #[cfg(test)]
 mod tests;

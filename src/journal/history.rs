@@ -7,9 +7,10 @@ use super::acts;
 use super::keys::{ItemKeys, Keys};
 use super::reader::RunReader;
 use super::schema::{self, from_sqlite};
+use super::to_come::NotToCome;
 use super::{SqliteRun, StoreError, folder, lock};
 use crate::engine::DoneBefore;
-use crate::engine::fact::{Before, ItemId, Moment, Settled, What};
+use crate::engine::fact::{Before, ItemId, Moment};
 use crate::plan::{self, ActKey, Plan};
 use rusqlite::{Connection, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -89,7 +90,13 @@ pub fn done_before(state: &Path, plan: &Plan, question: Question<'_>) -> Result<
     let asked = (0..).map(ItemId).zip(&plan.items).map(|(item, planned)| {
         let (event, step) = (&plan.events[planned.event as usize], &plan.header.steps[usize::from(planned.step)]);
         let sent = event.sent();
-        Keys { item, step: planned.step, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) }
+        Keys {
+            item,
+            step: planned.step,
+            target: planned.target,
+            does: plan::act_key(step, sent),
+            undone_by: plan::inverse_key(step, sent),
+        }
     });
     History { connection: &connection, path: &path, own: None }.judge(&asked.collect::<Vec<_>>(), question)
 }
@@ -180,12 +187,12 @@ impl History<'_> {
                 continue;
             }
             reader.verify_plan()?;
-            let ended = items_not_to_come(&reader)?;
+            let not_to_come = NotToCome::of(&reader)?;
             let keys = ItemKeys::of_run(self.connection, *key, &reader.header().steps).map_err(failed)?;
             let snapshot = self.snapshot()?;
             keys.for_each(&snapshot, self.path, |keys| {
                 if let Ok(place) = wanted.binary_search(&keys.does)
-                    && !ended.contains(&keys.item)
+                    && !not_to_come.holds(&keys)
                 {
                     planned.entry(place).or_insert_with(|| name.clone());
                 }
@@ -197,25 +204,6 @@ impl History<'_> {
     fn snapshot(&self) -> Result<Transaction<'_>, StoreError> {
         self.connection.unchecked_transaction().map_err(|e| from_sqlite("read", self.path, e))
     }
-}
-
-/// Items of a run that it will not send any more, by its facts so far: they failed, were refused, or were done before.
-fn items_not_to_come(reader: &RunReader) -> Result<HashSet<ItemId>, StoreError> {
-    let (mut ended, mut batches) = (HashSet::new(), HashMap::new());
-    reader.for_each_fact(|fact| {
-        match fact.what {
-            What::Submitting { batch, items, .. } => drop(batches.insert(batch, items)),
-            What::Rejected { batch, .. } => ended.extend(batches.remove(&batch).unwrap_or_default()),
-            What::Returned { batch, .. } | What::Accepted { batch, .. } | What::Unanswered { batch, .. } => {
-                batches.remove(&batch);
-            }
-            What::Settled { item, outcome: Settled::Failed, .. } => drop(ended.insert(item)),
-            What::DoneBefore { items, .. } => ended.extend(items),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(ended)
 }
 
 impl Past {

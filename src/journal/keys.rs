@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params};
 use std::path::Path;
 
 /// What is sent of an item, with its step; `i`, `e` as in the queries below.
-const COLUMNS: &str = "i.step, e.agent_id, e.event_id, e.event_type, e.pid, e.unique_id, i.item";
+const COLUMNS: &str = "i.step, e.agent_id, e.event_id, e.event_type, e.pid, e.unique_id, i.item, i.target";
 
 /// A run whose items' keys can be told.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Keys {
     pub(super) item: ItemId,
     /// The step of its plan.
     pub(super) step: u16,
+    /// What its plan acts on there.
+    pub(super) target: u32,
     /// What it does.
     pub(super) does: ActKey,
     /// What would undo it, where the tenant knows such an action.
@@ -95,7 +97,8 @@ impl ItemKeys {
             pid: row.get(4)?,
             unique_id: row.get_ref(5)?.as_str()?,
         };
-        let item = ItemId(row.get(6)?);
-        Ok(Keys { item, step: number, does: plan::act_key(step, sent), undone_by: plan::inverse_key(step, sent) })
+        let (item, target) = (ItemId(row.get(6)?), row.get(7)?);
+        let (does, undone_by) = (plan::act_key(step, sent), plan::inverse_key(step, sent));
+        Ok(Keys { item, step: number, target, does, undone_by })
     }
 }

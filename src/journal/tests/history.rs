@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::DoneBefore;
 use crate::engine::fact::{Before, Finding};
+use crate::plan::When;
 use std::time::Duration;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -189,6 +190,32 @@ fn who_reads_before_a_run_begins_is_told_what_the_run_is_told() {
     let run = begin_with(state.path(), "second", &plan);
     assert_eq!(read, run.done_before((0..14).map(ItemId), question).unwrap());
     assert!(read.iter().any(|before| before.became == Before::Planned) && read.len() > 3, "{read:?}");
+}
+
+#[test]
+fn what_a_run_that_goes_on_will_not_send_is_not_left_to_it() {
+    let left_to_it = |after: Option<(u16, When)>| {
+        let state = tempfile::tempdir().unwrap();
+        let mut plan = plain_plan(0..8, 1);
+        plan.header.steps[1].flow.after = after;
+        let mut live = begin_with(state.path(), "live", &plan);
+        let items = |item: u32| vec![ItemId(item)];
+        append_all(
+            &mut live,
+            &[
+                vec![at(0, What::Started), at(0, What::Blocked { items: items(0), rule: "core".to_owned() })],
+                vec![at(1, What::Expired { items: items(1) }), at(1, What::Unmet { step: 1, targets: vec![2] })],
+                vec![at(2, What::Barred { target: 3, step: 0 }), at(2, What::Barred { target: 4, step: 1 })],
+                vec![at(2, What::Unmet { step: 0, targets: vec![4] }), at(3, submitting(1, 5..6)), at(4, lost(1))],
+                vec![at(5, found(5, Finding::NotCarriedOut)), at(6, submitting(2, 6..7))],
+                vec![at(7, What::Rejected { batch: BatchId(2), status: 400, message: String::new() })],
+            ],
+        );
+        told(&begin_with(state.path(), "second", &plan), 1000, &[])
+    };
+    assert_eq!(left_to_it(None), ["4: live Planned", "7: live Planned"]);
+    // A step with a condition of its own has its turn whatever bars those that follow each other.
+    assert_eq!(left_to_it(Some((0, When::Settled))), ["3: live Planned", "4: live Planned", "7: live Planned"]);
 }
 
 /// Both steps for each event, the first one undone by the second.
