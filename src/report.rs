@@ -193,6 +193,13 @@ impl Source<'_> {
         Ok(ending)
     }
 
+    /// Who approved the plan: as its facts say, or as was known when it began.
+    fn approvals(&self) -> Vec<String> {
+        let before = || self.run.approvals.iter().map(|of| words::approval(&of.by, &of.given, &of.expires)).collect();
+        let said = &self.folded.totals.approvals;
+        if said.is_empty() { before() } else { said.clone() }
+    }
+
     fn file(&self, source: u16) -> Option<&str> {
         self.header.sources.get(usize::from(source)).map(String::as_str)
     }

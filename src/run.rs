@@ -1,5 +1,6 @@
 //! A run's identity: its speakable name and what is known of it before its first fact.
 
+use crate::engine::Approval;
 use crate::engine::fact::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -27,4 +28,7 @@ pub struct RunMeta {
     /// The run of which this one is a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// Who approved its plan. Its first facts say so too; a process that was killed never came to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
 }

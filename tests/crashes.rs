@@ -5,6 +5,8 @@
 
 #[path = "support/bench.rs"]
 mod bench;
+#[path = "crashes/first_fact.rs"]
+mod first_fact;
 #[path = "crashes/holding.rs"]
 mod holding;
 #[path = "support/intents.rs"]

@@ -11,8 +11,8 @@ use super::taken::{same_tenant, simulator_of};
 use super::terminal::Terminal;
 use super::{approvals, confirm, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
-use crate::engine::Approval;
 use crate::engine::fact::ItemId;
+use crate::engine::{Approval, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
@@ -39,8 +39,8 @@ pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     report_paths::check_beside(running, &inputs, state)?;
     let approvals = look(&plan, order)?;
     let simulator = plan.header.tenant.simulated.then(|| simulator_of(&plan.header));
-    let (retry_of, permitted) = of_origin(plan.header.origin.as_ref());
-    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _): &(Vec<ItemId>, String)| items);
+    let (retry_of, permitted) = of_origin(plan.header.origin.as_ref(), running.operator.as_deref());
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);
     let asked = confirm::show_and_ask(&plan, may_be_repeated, *yes, running, (state, *keeping))?;
     let approved = Approved { approvals, ..asked };
     let going = Going { running, state, retry_of, permitted, once: true, approved };
@@ -129,12 +129,14 @@ fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The run that is tried again, and the items that may be repeated.
-fn of_origin(origin: Option<&Origin>) -> (Option<String>, Option<(Vec<ItemId>, String)>) {
+/// The run that is tried again, and the items that this operator permitted to be repeated.
+pub(super) fn of_origin(origin: Option<&Origin>, operator: Option<&str>) -> (Option<String>, Option<Permission>) {
     let Some(Origin { kind: OriginKind::Retry, run, permitted, .. }) = origin else { return (None, None) };
-    let permitted = permitted
-        .as_ref()
-        .map(|permitted| (permitted.items.iter().map(|item| ItemId(*item)).collect(), permitted.reason.clone()));
+    let permitted = permitted.as_ref().map(|permitted| Permission {
+        items: permitted.items.iter().map(|item| ItemId(*item)).collect(),
+        by: operator.map(str::to_owned),
+        reason: permitted.reason.clone(),
+    });
     (Some(run.clone()), permitted)
 }
 

@@ -6,7 +6,7 @@
 use super::progress::announce;
 use super::run::{connect, drive, runtime, wall_clock};
 use super::taken::{Sends, Taken};
-use super::{held, report_paths, tell, unresolved};
+use super::{report_paths, tell, unresolved};
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, OnlyPolls, RunClock};
 use crate::engine::Beginning;
@@ -54,6 +54,7 @@ pub fn execute(run: Option<&str>, taking: &Taking, running: &Running, state: &Pa
 async fn poll(tenant: &str, id: &str, taking: &Taking, running: &Running, state: &Path) -> Result<ExitCode, Failure> {
     let taken = Taken::up(state, tenant, id, taking, running, Sends::Nothing).await?;
     let adopted = taken.adopted(taking);
+    let first = taken.first_words();
     let Taken { resumed, engine, simulator, .. } = taken;
     let header = Arc::new(resumed.header);
     let api = connect(&header, simulator.as_ref(), running)?;
@@ -61,8 +62,7 @@ async fn poll(tenant: &str, id: &str, taking: &Taking, running: &Running, state:
     announce(running, "polled", &format!("run {id} is polled; nothing is sent"), serde_json::json!({"run": id}));
     let clock = RunClock::starting_at(wall_clock().max(engine.now()));
     let (store, head, api) = (resumed.run, resumed.head, Arc::new(OnlyPolls(api)));
-    let (by, blocked) = (running.operator.clone(), held::blocked(&header));
-    let beginning = Beginning { by, only_polls: true, adopted, blocked, ..Beginning::default() };
+    let beginning = Beginning { by: running.operator.clone(), only_polls: true, adopted, ..first };
     let driver = Driver { run: id.to_owned(), header, engine, store, head, api, clock, beginning };
     drive(driver, id, running, state).await
 }

@@ -88,5 +88,6 @@ fn some_run(playbook: &str) -> RunMeta {
         state_warning: None,
         operator: None,
         retry_of: None,
+        approvals: Vec::new(),
     }
 }

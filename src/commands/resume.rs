@@ -3,7 +3,7 @@
 use super::progress::announce;
 use super::run::{connect, drive, finish, runtime, wall_clock};
 use super::taken::{Sends, Taken, same_tenant};
-use super::{confirm, held, overseer, report_paths, tell, unresolved};
+use super::{confirm, overseer, report_paths, tell, unresolved};
 use crate::api::Api;
 use crate::cli::{Running, Taking};
 use crate::driver::{Driver, RunClock};
@@ -53,6 +53,7 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     }
     let over = taken.engine.is_over();
     let done_before = if over { Vec::new() } else { taken.done_before()? };
+    let first = taken.first_words();
     let Taken { resumed, engine, simulator, .. } = taken;
     if over {
         tell(&format!("run {id} is complete: there is nothing left to do"));
@@ -71,8 +72,7 @@ async fn resume(order: &Order) -> Result<ExitCode, Failure> {
     let (by, continued) = (running.operator.clone(), order.go_on.clone());
     confirm::tell_of_earlier(&done_before, running);
     let promotion = order.promotion.clone();
-    let blocked = held::blocked(&header);
-    let beginning = Beginning { by, adopted, continued, done_before, promotion, blocked, ..Beginning::default() };
+    let beginning = Beginning { by, adopted, continued, done_before, promotion, ..first };
     let driver = Driver { run: id.clone(), header, engine, store, head, api, clock, beginning };
     drive(driver, &id, running, state).await
 }

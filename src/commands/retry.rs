@@ -12,8 +12,8 @@ use super::taken::{same_tenant, simulator_of};
 use super::terminal::Terminal;
 use super::{approvals, confirm, held, plan_file, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
-use crate::engine::Outcome;
 use crate::engine::fact::ItemId;
+use crate::engine::{Outcome, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
 use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, is_held, show};
@@ -53,13 +53,13 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     same_tenant(standing.header(), taking)?;
     let earlier = standing.meta().clone();
     let chosen = choose(&standing, retrying)?;
-    let permitted = permitted(&chosen, retrying);
+    let permitted = permitted(&chosen, order);
     let origin = Origin {
         kind: OriginKind::Retry,
         run: earlier.id.clone(),
-        permitted: permitted.as_ref().map(|(items, reason)| Permitted {
-            items: items.iter().map(|item| item.0).collect(),
-            reason: reason.clone(),
+        permitted: permitted.as_ref().map(|permitted| Permitted {
+            items: permitted.items.iter().map(|item| item.0).collect(),
+            reason: permitted.reason.clone(),
         }),
         left_out: Vec::new(),
     };
@@ -67,7 +67,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let plan = plan::retry(&header, chosen.into_iter().map(|(row, _)| row).collect(), origin);
     let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
     drop(standing);
-    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);
     if retrying.dry_run {
         say(&show::text(&plan))?;
         confirm::tell_of_earlier(&confirm::skipped(&plan, may_be_repeated, state)?, running);
@@ -89,12 +89,13 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 
-/// Items of the new plan that are sent although they may have been carried out, and why.
-fn permitted(chosen: &[(ItemRow, Why)], retrying: &Retrying) -> Option<(Vec<ItemId>, String)> {
+/// Items of the new plan that are sent although they may have been carried out.
+fn permitted(chosen: &[(ItemRow, Why)], Order { retrying, running, .. }: &Order) -> Option<Permission> {
     let (_, reason) = retrying.permit.as_ref()?;
     let named = (0..).zip(chosen).filter(|(_, (_, why))| *why == Why::Permitted);
-    let named: Vec<ItemId> = named.map(|(item, _)| ItemId(item)).collect();
-    (!named.is_empty()).then(|| (named, reason.clone()))
+    let items: Vec<ItemId> = named.map(|(item, _)| ItemId(item)).collect();
+    let permission = Permission { items, by: running.operator.clone(), reason: reason.clone() };
+    (!permission.items.is_empty()).then_some(permission)
 }
 
 /// Why an item goes again.

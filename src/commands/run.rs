@@ -9,9 +9,9 @@ use super::{apply, approvals, held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
 use crate::driver::{Caller, Driver, DriverError, Order as Said, RunClock};
-use crate::engine::fact::{Fact, ItemId, Moment, StopReason, What};
+use crate::engine::fact::{Fact, Moment, StopReason, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{Approval, Beginning, Engine, Progress};
+use crate::engine::{Approval, Beginning, Engine, Permission, Progress};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{Journal, Question, RunReader, SqliteRun};
 use crate::plan::{Plan, PlanHeader};
@@ -68,8 +68,8 @@ pub struct Going<'a> {
     pub state: &'a Path,
     /// The run of which it is a retry.
     pub retry_of: Option<String>,
-    /// Items that may be sent although they may have been carried out, and why.
-    pub permitted: Option<(Vec<ItemId>, String)>,
+    /// Items that may be sent although they may have been carried out.
+    pub permitted: Option<Permission>,
     /// Whether a plan that a run carried out already is refused.
     pub once: bool,
     /// What was said before.
@@ -132,6 +132,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         state_warning,
         operator: running.operator.clone(),
         retry_of,
+        approvals,
     };
     let mut store = journal.begin(&meta, &plan)?;
     store.keep(playbook, &id)?;
@@ -140,7 +141,7 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     }
     let fitted = room::fitted(&plan.header)?;
     let engine = Engine::new(&id, &fitted, shapes(&plan), spent);
-    let may_be_repeated = permitted.as_ref().map_or(&[][..], |(items, _)| items);
+    let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);
     let question = Question { now: created, window: plan.header.dedupe_window, permitted: may_be_repeated };
     let skipped_before = skipped.clone();
     let done_before = confirm::and_what_was_shown(store.done_before(engine.pending(), question)?, skipped);
@@ -155,9 +156,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let head = store.head();
     // Not `created`: a clock that begins late would date calls too early, and a later run would count them too short.
     let clock = RunClock::starting_at(wall_clock().max(created));
-    let blocked = held::blocked(&header);
-    let beginning =
-        Beginning { by: running.operator.clone(), permitted, done_before, blocked, approvals, ..Beginning::default() };
+    let (blocked, approvals, by) = (held::blocked(&header), meta.approvals, meta.operator);
+    let beginning = Beginning { by, permitted, done_before, blocked, approvals, ..Beginning::default() };
     let driver = Driver { run: id.clone(), header, engine, store, head, api: Arc::new(api), clock, beginning };
     drive(driver, &id, running, state).await
 }

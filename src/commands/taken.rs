@@ -4,11 +4,11 @@
 //! last, a tenant file that says something else than the run was planned with.
 
 use super::run::{spent_until, wall_clock};
-use super::{inputs, overlap, room, tell};
+use super::{apply, held, inputs, overlap, room, tell};
 use crate::cli::{Running, Taking};
 use crate::engine::fact::{Fact, ItemId, Moment, What};
 use crate::engine::items::ItemShape;
-use crate::engine::{DoneBefore, Engine, Illegal};
+use crate::engine::{Beginning, DoneBefore, Engine, Illegal};
 use crate::error::Failure;
 use crate::journal::{Journal, Question, Requests, Resumed, RunReader, StoreError};
 use crate::plan::PlanHeader;
@@ -78,10 +78,21 @@ impl Taken {
         Ok(Self { resumed, engine, simulator, spent })
     }
 
+    /// What the first process of a run says in its first facts: said again by whoever takes it up, for that one may have been
+    /// killed before.
+    pub fn first_words(&self) -> Beginning {
+        let Resumed { header, meta, head, .. } = &self.resumed;
+        let permitted = || apply::of_origin(header.origin.as_ref(), meta.operator.as_deref()).1;
+        let permitted = (head.sequence == 0).then(permitted).flatten();
+        let (blocked, approvals) = (held::blocked(header), meta.approvals.clone());
+        Beginning { permitted, blocked, approvals, ..Beginning::default() }
+    }
+
     /// What other runs did, or may have done, of what is still to be sent.
     pub fn done_before(&self) -> Result<Vec<DoneBefore>, Failure> {
         let window = self.resumed.header.dedupe_window;
-        let permitted = self.engine.permitted();
+        let mut permitted = self.engine.permitted();
+        permitted.extend(self.first_words().permitted.into_iter().flat_map(|unheard| unheard.items));
         let question = Question { now: wall_clock(), window, permitted: &permitted };
         Ok(self.resumed.run.done_before(self.engine.pending(), question)?)
     }

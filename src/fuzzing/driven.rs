@@ -10,7 +10,7 @@ mod checks;
 use super::ground::{self, Process, START};
 use crate::engine::call::{ActReply, Call, CallWhat, LimitHeaders, PollReply, Reply, ReplyBody};
 use crate::engine::fact::{BatchId, Before, Fact, Finding, ItemId, Moment, RemediationRef, Settled, StopReason, What};
-use crate::engine::{Beginning, DoneBefore, Input, Progress, Resolution, Then};
+use crate::engine::{Beginning, DoneBefore, Input, Permission, Progress, Resolution, Then};
 use crate::events::{RefusedRow, RowPlace};
 use crate::plan::{OnUnknown, Plan};
 use crate::report::{Folded, fold};
@@ -240,7 +240,8 @@ impl<'d> World<'d> {
             let (items, became) = (vec![self.choices.one_of(&pending)], self.choices.one_of(&all));
             beginning.done_before = vec![DoneBefore { items, run: "earlier".to_owned(), became }];
         } else if !pending.is_empty() && self.choices.below(6) == 0 {
-            beginning.permitted = Some((vec![self.choices.one_of(&pending)], "seen".to_owned()));
+            let (items, reason) = (vec![self.choices.one_of(&pending)], "seen".to_owned());
+            beginning.permitted = Some(Permission { items, by: None, reason });
         }
         self.begin(beginning);
     }

@@ -142,7 +142,7 @@ impl State {
             What::Permitted { items, .. } => items.iter().try_for_each(|item| self.item(*item).map(drop))?,
             What::Adopted { .. } | What::Held { .. } | What::Released { .. } | What::Continued { .. } => {}
             What::Approved { by, given, expires, .. } => {
-                self.totals.approvals.push(format!("{by}, given {given}, until {expires}"));
+                self.totals.approvals.push(words::approval(&by, &given, &expires));
             }
             What::Awaiting { .. } => self.totals.asks = true,
             What::Promoted { wave, by, reason, held } => {

@@ -213,7 +213,7 @@ pub(super) fn released(source: &Source<'_>, picked: &Picked<'_>) -> Vec<(&'stati
     let lines = [
         ("waves", waves.unwrap_or_default()),
         ("opened", totals.promotions.join("; ")),
-        ("approved", totals.approvals.join("; ")),
+        ("approved", source.approvals().join("; ")),
         ("raised", source.header.guards.raised().join("; ")),
         ("failures", picked.explained.as_ref().map(Explained::words).unwrap_or_default()),
     ];

@@ -102,7 +102,7 @@ impl SummaryView {
         Ok(Self {
             waves: (all > 1).then_some(WavesView { begun, all, asks, opened }),
             explained: explained(source)?,
-            approvals: totals.approvals.clone(),
+            approvals: source.approvals(),
             raised: source.header.guards.raised(),
             rows: summary.rows,
             items: summary.items,

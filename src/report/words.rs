@@ -133,6 +133,11 @@ pub(super) fn not_carried_out(why: NotCarriedOut) -> &'static str {
     }
 }
 
+/// Who approved, when, and until when it counted.
+pub(super) fn approval(by: &str, given: &str, expires: &str) -> String {
+    format!("{by}, given {given}, until {expires}")
+}
+
 /// A moment as RFC 3339 in UTC with milliseconds: `2024-06-12T03:00:00.000Z`. Moments beyond the year 9999 are the
 /// last one of it.
 pub fn time(at: Moment) -> String {

@@ -1,6 +1,7 @@
 //! Waves, the gates between them, the failure budget, age, and that nobody acts without a look where one is asked for.
 
 use super::*;
+use crate::engine::fact::Before;
 use crate::plan::{Budget, Percent, PlannedFlow, PlannedRelease, Promote, When};
 use proptest::prelude::*;
 use std::collections::HashSet;

@@ -10,7 +10,7 @@ use super::store::SeedStore;
 use super::world::World;
 use crate::driver::{Driver, RunClock};
 use crate::engine::fact::{Before, Finding, ItemId, Moment, Settled, StopReason, What};
-use crate::engine::{Beginning, DoneBefore, Engine, Outcome, Promotion, Resolution};
+use crate::engine::{Beginning, DoneBefore, Engine, Outcome, Permission, Promotion, Resolution};
 use crate::journal::{MemoryStore, Store};
 use crate::report::Folded;
 use crate::tenant::Meaning;
@@ -330,7 +330,8 @@ impl Life {
             if !self.world.protected.is_empty() {
                 beginning.blocked = vec![(self.world.protected.clone(), "core".to_owned())];
             }
-            beginning.permitted = (!items.is_empty()).then(|| (sorted(items), "it is safe".to_owned()));
+            let (by, reason) = (beginning.by.clone(), "it is safe".to_owned());
+            beginning.permitted = (!items.is_empty()).then(|| Permission { items: sorted(items), by, reason });
         }
         let mut store = self.store(run);
         let head = store.inner.head();

@@ -150,6 +150,7 @@ impl Life {
             state_warning: None,
             operator: None,
             retry_of: None,
+            approvals: Vec::new(),
         };
         let items = |visit: &mut Visitor<'_>| {
             for (number, (event, step, target)) in self.world.items.iter().enumerate() {
