@@ -5,12 +5,15 @@
 
 mod act_key;
 mod approval;
+mod blocked;
 mod build;
 pub mod diff;
 mod digest;
 pub mod event_age;
 pub mod file;
 pub mod filter;
+#[cfg(test)]
+mod fixture;
 pub mod forecast;
 pub mod guards;
 mod held;
@@ -27,16 +30,18 @@ pub mod show;
 mod steps;
 mod targets;
 pub mod undo;
+mod unjudged;
 
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
 pub use approval::PlannedApproval;
+pub use blocked::BlockedItems;
 pub use build::{AdHoc, Request, Work, build, check};
 pub use guards::{Blocked, Guard, Hold, PlannedGuards};
 pub use held::is_held;
 pub use narrow::{HostsFile, Narrowing};
 pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN, amiss_with_run};
-pub use release::{Budget, PlannedRelease};
+pub use release::{Budget, DroppedWave, PlannedRelease};
 pub use retry::retry;
 
 use crate::events::Event;

@@ -3,12 +3,10 @@
 //! The verdict is part of the plan and of its digest. Signatures are not looked at here: whether they are there, and
 //! still count, is judged when the plan is carried out.
 
-use super::PlannedItem;
+use super::Plan;
 use super::build::Work;
 use super::filter::{Filter, Totals};
 use super::problems::{Origin, Problems};
-use super::select::ReadyStep;
-use crate::events::Event;
 use crate::noun::count;
 use crate::playbook::{Playbook, RequireApproval};
 use crate::tenant::{Tenant, show_duration};
@@ -33,11 +31,11 @@ pub struct PlannedApproval {
 }
 
 impl PlannedApproval {
-    /// In one line, for a plan with so many items: what is needed, or why nothing is.
+    /// In one line, for a plan that sends so many items: what is needed, or why nothing is.
     pub fn shown(&self, items: usize) -> String {
         match (&self.when, self.needed) {
             (Some(when), false) if items > 0 => format!("not needed: {when} is false"),
-            (_, false) => "not needed: the plan has no items".to_owned(),
+            (_, false) => "not needed: there is nothing to send".to_owned(),
             (when, true) => {
                 let whose = if self.not_author { ", not the operator's" } else { "" };
                 let why = when.as_ref().map_or_else(String::new, |when| format!(": {when}"));
@@ -70,28 +68,19 @@ pub(super) fn check(
     compiled(when, vars, &Totals { actions, ..Totals::default() }, origin, problems);
 }
 
-/// How much a plan would do. Hosts are agents, whatever the playbook's steps follow.
-pub(super) fn totals(
-    events: &[Event],
-    items: &[PlannedItem],
-    steps: &[ReadyStep],
-    tenant: &Tenant,
-    rows: u32,
-) -> Totals {
+/// How much a plan would do; what is blocked is not done. Hosts are agents, whatever the playbook's steps follow.
+pub(super) fn totals(plan: &Plan, tenant: &Tenant) -> Totals {
     let mut actions: BTreeMap<String, u64> = tenant.actions.iter().map(|action| (action.name.clone(), 0)).collect();
-    let mut irreversible = 0;
-    for item in items {
-        let action = &steps[usize::from(item.step)].action;
+    let (mut items, mut irreversible, mut hosts) = (0, 0, BTreeSet::new());
+    for (_, item) in plan.to_send() {
+        let action = &plan.header.steps[usize::from(item.step)].action;
+        items += 1;
         irreversible += u64::from(!action.reversible);
+        hosts.insert(plan.agent_of(item));
         *actions.entry(action.name.clone()).or_default() += 1;
     }
-    Totals {
-        items: items.len() as u64,
-        hosts: items.iter().map(|item| &events[item.event as usize].agent_id).collect::<BTreeSet<_>>().len() as u64,
-        irreversible,
-        rows: u64::from(rows),
-        actions: Some(actions),
-    }
+    let rows = u64::from(plan.header.rows);
+    Totals { items, hosts: hosts.len() as u64, irreversible, rows, actions: Some(actions) }
 }
 
 /// What the playbook asks for, judged for a plan with these totals. A plan without items does nothing, so nobody needs

@@ -8,8 +8,8 @@ use super::problems::{self, Origin, Problems};
 use super::protected::{Matches, Rules};
 use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{CompiledStep, check_columns, check_filters, compiled_steps};
-use super::{Plan, PlanHeader, PlannedFile, PlannedReport, PlannedTenant, RowWithoutItem};
-use super::{approval, digest, guards, release, repeats, select, settings, targets};
+use super::{Plan, PlanHeader, PlannedFile, PlannedRelease, PlannedReport, PlannedTenant, RowWithoutItem};
+use super::{approval, digest, guards, release, repeats, select, settings, targets, unjudged};
 use crate::events::{Events, RefusedRow};
 use crate::playbook::{Caution, Playbook, ReportFormat, Tolerated, WaveSize};
 use crate::problem::Problem;
@@ -121,28 +121,26 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         }
         selection.limit(narrowing.limit, &all_events);
         if !partial {
+            let flag = narrowing.filter.as_deref().zip(only.as_ref());
+            unjudged::report(&selection.bad, &steps, flag, &origin, &mut found);
             problems::report_bad_rows(&selection.bad, &sources, &mut found);
         }
     }
     found.none()?;
 
     let (kept, items, count) = targets::number(all_events, &selection.chosen, &targets);
-    let released = release::release(&work, count, items.len() as u32, &origin, &mut found);
-    let totals = approval::totals(&kept, &items, &steps, tenant, rows);
-    let approval = approval::planned(&work, &vars, &totals, &origin, &mut found);
-    found.none()?;
     let without = rows_without_item(selection.without, selection.bad, refused);
     let caution = match work {
         Work::Playbook(playbook) => playbook.caution,
         Work::AdHoc(_) => Caution::default(),
     };
-    let (playbook, description, reports) = match work {
+    let (playbook, description, reports) = match &work {
         Work::Playbook(playbook) => (
             playbook.name.clone(),
             playbook.description.clone(),
             playbook.reports.iter().map(|report| planned_report(report, playbook)).collect(),
         ),
-        Work::AdHoc(ad_hoc) => (ad_hoc.name, String::new(), ad_hoc.reports),
+        Work::AdHoc(ad_hoc) => (ad_hoc.name.clone(), String::new(), ad_hoc.reports.clone()),
     };
     let header = PlanHeader {
         playbook,
@@ -155,7 +153,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         statuses: tenant.statuses.clone(),
         dedupe_window: caution.dedupe_window,
         overlap: caution.overlap,
-        release: released,
+        release: PlannedRelease::default(),
         guards,
         blocked: Vec::new(),
         sources: sources.into_iter().map(without_folders_of_this_machine).collect(),
@@ -164,7 +162,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         files,
         origin: None,
-        approval,
+        approval: None,
         digest: String::new(),
     };
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
@@ -174,6 +172,11 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     targets::blocked_last(&mut plan.items, &blocked);
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.guards.holds.extend(holds);
+    // Of what is left when rules have blocked theirs.
+    let to_send = plan.to_send().count() as u32;
+    plan.header.release = release::release(&work, count, to_send, &origin, &mut found);
+    plan.header.approval = approval::planned(&work, &vars, &approval::totals(&plan, tenant), &origin, &mut found);
+    found.none()?;
     plan.header.digest = digest::digest(&plan);
     Ok(plan)
 }

@@ -7,8 +7,9 @@
 
 use super::guards::{Blocked, Bound, Guard, Hold, PlannedGuards, SetBy, Share};
 use super::{
-    Budget, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader, PlannedApproval,
-    PlannedFile, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant, RowWithoutItem,
+    Budget, DroppedWave, Leaving, LeftOut, OnUnknown, Origin, OriginKind, Overlap, Permitted, Plan, PlanHeader,
+    PlannedApproval, PlannedFile, PlannedFlow, PlannedItem, PlannedRelease, PlannedReport, PlannedStep, PlannedTenant,
+    RowWithoutItem,
 };
 use crate::events::{Event, RowPlace};
 use crate::playbook::{Promote, Schedule};
@@ -205,7 +206,7 @@ impl Canon {
     }
 
     fn release(&mut self, release: &PlannedRelease) {
-        let PlannedRelease { target, waves, promote, budget, stop_file, go_url, schedule } = release;
+        let PlannedRelease { target, waves, dropped, promote, budget, stop_file, go_url, schedule } = release;
         self.option(stop_file.as_ref(), |canon, path| canon.text(path));
         self.option(go_url.as_ref(), |canon, url| canon.text(url));
         let Schedule { windows, blackouts } = schedule;
@@ -214,6 +215,15 @@ impl Canon {
         }
         self.option(target.as_ref(), |canon, column| canon.text(column));
         self.list(waves, |canon, end| canon.number(u64::from(*end)));
+        // With its name, and only where there is one, as an approval: all other plans keep their digest.
+        if !dropped.is_empty() {
+            self.text("dropped");
+            self.list(dropped, |canon, DroppedWave { written, targets, before }| {
+                canon.text(written);
+                canon.number(u64::from(*targets));
+                canon.number(u64::from(*before));
+            });
+        }
         let Promote { settled, failures, within, confirm_within } = promote;
         self.number(u64::from(settled.0));
         self.number(u64::from(*failures));

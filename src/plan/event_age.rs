@@ -4,9 +4,10 @@
 //! colon (`+0000`, as the API writes it), or seconds or milliseconds since 1970. A time without a zone is refused: read in
 //! the wrong one, an old event would look young.
 
-use super::PlannedStep;
 use super::filter::ColumnReader;
+use super::{Plan, PlannedItem, PlannedStep};
 use crate::events::Event;
+use crate::noun::count;
 
 /// The column.
 pub const COLUMN: &str = "event_time";
@@ -51,6 +52,41 @@ fn moment(text: &str) -> Option<u64> {
     u64::try_from(timestamp.as_millisecond()).ok()
 }
 
+/// What is doubtful of the times that events say, in one sentence: so old or so far ahead that the column or its unit is
+/// probably another. Under `max_event_age` such events are too old, or of the future, whenever they are sent.
+pub(super) fn implausible(plan: &Plan) -> Option<String> {
+    let mut reader = ColumnReader::of_names([COLUMN]);
+    let (mut rows, mut bounded, mut first): (u32, u32, Option<(u32, String)>) = (0, 0, None);
+    let items: Vec<&PlannedItem> = plan.to_send().map(|(_, item)| item).collect();
+    for of_event in items.chunk_by(|one, other| one.event == other.event) {
+        let event = &plan.events[of_event[0].event as usize];
+        let text =
+            reader.read(event).ok().and_then(|row| row.text(COLUMN).ok().flatten().map(|text| text.into_owned()));
+        let Some(text) = text.filter(|text| moment(text).is_some_and(|at| !PLAUSIBLE_MS.contains(&at))) else {
+            continue;
+        };
+        rows += 1;
+        let has_bound = |item: &&PlannedItem| plan.header.steps[usize::from(item.step)].flow.max_event_age.is_some();
+        bounded += of_event.iter().filter(|item| has_bound(item)).count() as u32;
+        first = first.or(Some((event.place.row, text)));
+    }
+    let (row, text) = first?;
+    let read = moment(&text).and_then(|at| jiff::Timestamp::from_millisecond(at.cast_signed()).ok());
+    let read = read.map_or_else(String::new, |at| format!(", read as {at}"));
+    let skipped = match bounded {
+        0 => String::new(),
+        many => format!("; {} under max_event_age will be skipped", count(many, "item")),
+    };
+    Some(format!(
+        "the {COLUMN} of {} is not plausible, first that of row {row}: {}{read}{skipped}",
+        count(rows, "event"),
+        crate::inert::shorten(&text, 60)
+    ))
+}
+
+/// From the year 2010 to 2100: earlier there was no such API, and an export of times to come there is not.
+const PLAUSIBLE_MS: std::ops::Range<u64> = 1_262_304_000_000..4_102_444_800_000;
+
 /// The end of the year 9999: numbers beyond are micro- or nanoseconds, and would never be too old.
 const MOMENT_MAX_MS: u64 = 253_402_300_799_999;
 
@@ -83,5 +119,34 @@ mod tests {
         ] {
             assert_eq!(moment(text), is, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_time_that_can_hardly_be_one_is_said_with_its_count_its_first_row_and_what_follows() {
+        let steps =
+            |age: &str| format!("steps: [{{name: kill, action: kill{age}}}, {{name: take, action: quarantine}}]\n");
+        let said = |age: &str, times: &[&str]| {
+            let columns: Vec<String> = times.iter().map(|time| format!("{{\"event_time\":\"{time}\"}}")).collect();
+            let rows: Vec<_> = columns.iter().map(|columns| ("PROCESS", "a1", columns.as_str())).collect();
+            implausible(&crate::plan::fixture::plan(&steps(age), "", &rows))
+        };
+        let age = ", max_event_age: 1h";
+        let plausible = ["2026-06-12T03:40:00Z", "1781265600", "1781265600000", "2010-01-01T00:00:00Z"];
+        assert_eq!(said(age, &plausible), None);
+        assert_eq!(said("", &["", "yesterday", "2026-06-12"]), None, "what is no time is none");
+        assert_eq!(
+            said(age, &["1781265600", "0", "1975-01-01T00:00:00Z"]).as_deref(),
+            Some(
+                "the event_time of 2 events is not plausible, first that of row 2: 0, read as 1970-01-01T00:00:00Z; 2 items \
+                 under max_event_age will be skipped"
+            )
+        );
+        assert_eq!(
+            said("", &["1781265600", "178126560000"]).as_deref(),
+            Some(
+                "the event_time of 1 event is not plausible, first that of row 2: 178126560000, read as 1975-08-24T15:36:00Z"
+            )
+        );
+        assert!(said("", &["2999-01-01T00:00:00Z"]).is_some());
     }
 }

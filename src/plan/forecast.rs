@@ -1,21 +1,25 @@
 //! What a plan will ask of the API, from the plan and the tenant's settings alone: no history, no clock.
 //!
-//! Every number is a bound, not a guess: the least that a run can do with, and the polls of an item that never settles.
+//! Every number is a bound, not a guess: the least that a run can do with in which everything succeeds and no person
+//! opens a wave early, and the polls of an item that never settles.
 
-use super::Plan;
-use crate::tenant::{EventType, Polling, show_duration};
-use std::collections::BTreeMap;
+mod least;
+
+use super::{Plan, event_age};
+use crate::tenant::{Polling, show_duration};
+use least::Least;
 use std::time::Duration;
 
 /// Beyond so many polls of one item nobody counts.
 const POLLS_MAX: u32 = 100_000;
 
-/// The least a run needs.
+/// The least a run needs, when all goes well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
-    /// Acts: in each lane of one step and one event type, what fits in a batch, with at most one item per agent in it.
+    /// Acts: in each wave, and there in each lane of one step and one event type, what fits in a batch, with at most one
+    /// item per agent in it.
     pub acts: u64,
-    /// Polls: at least one for each item.
+    /// Polls: at least one for each item that is sent.
     pub polls: u64,
     /// The least time that the limits and the wait before the first poll allow.
     pub least_time: Duration,
@@ -34,30 +38,11 @@ impl Forecast {
 
 /// Forecasts the plan.
 pub fn forecast(plan: &Plan) -> Forecast {
-    let acts = acts(plan);
-    let polls = plan.items.len() as u64;
+    let Least { acts, items: polls, rounds } = least::least(plan);
     // The two bounds overlap in time: a run waits for its first poll while its window fills. The larger one holds.
-    let (by_rate, by_chain) = (rate_bound(plan, acts + polls), chain_bound(plan));
+    let (by_rate, by_chain) = (rate_bound(plan, acts + polls), plan.header.polling.first_after.saturating_mul(rounds));
     let pass = (by_rate > by_chain).then(|| pass(plan, polls)).flatten();
     Forecast { acts, polls, least_time: by_rate.max(by_chain), pass, polls_most: polls_most(&plan.header.polling) }
-}
-
-/// How many items, and how many of them for each agent.
-type Lane<'a> = (u64, BTreeMap<&'a str, u64>);
-
-fn acts(plan: &Plan) -> u64 {
-    let batch_size = u64::from(plan.header.limits.batch_size.max(1));
-    // By step and type: how many items, and how many of them on each host.
-    let mut lanes: BTreeMap<(u16, EventType), Lane<'_>> = BTreeMap::new();
-    for item in &plan.items {
-        let lane = lanes.entry((item.step, plan.events[item.event as usize].event_type)).or_default();
-        lane.0 += 1;
-        *lane.1.entry(plan.agent_of(item)).or_default() += 1;
-    }
-    lanes
-        .values()
-        .map(|(items, hosts)| items.div_ceil(batch_size).max(hosts.values().copied().max().unwrap_or(0)))
-        .sum()
 }
 
 /// One poll of every item, at the rate that is left to polls.
@@ -79,7 +64,7 @@ fn polls_most(polling: &Polling) -> u32 {
     polls + 1
 }
 
-/// What in the plan's own settings keeps it from ending well, one sentence each.
+/// What in the plan's own settings and events keeps it from ending well, one sentence each.
 pub fn warnings(plan: &Plan) -> Vec<String> {
     let Forecast { least_time, pass, .. } = forecast(plan);
     let deadline = plan.header.polling.deadline;
@@ -100,6 +85,7 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
             show_duration(longest)
         ));
     }
+    warnings.extend(event_age::implausible(plan));
     warnings
 }
 
@@ -121,17 +107,4 @@ fn rate_bound(plan: &Plan, calls: u64) -> Duration {
         }
         None => Duration::ZERO,
     }
-}
-
-/// On one host a step begins when the one before it has settled, and nothing settles before its first poll.
-fn chain_bound(plan: &Plan) -> Duration {
-    let mut steps_of: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
-    for item in &plan.items {
-        let steps = steps_of.entry(item.target).or_default();
-        if !steps.contains(&item.step) {
-            steps.push(item.step);
-        }
-    }
-    let longest = steps_of.values().map(Vec::len).max().unwrap_or(0);
-    plan.header.polling.first_after.saturating_mul(u32::try_from(longest).unwrap_or(u32::MAX))
 }

@@ -10,7 +10,7 @@ use super::Plan;
 use crate::tenant::Guards;
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// How many items a plan has, unless something raises it.
 pub const MAX_ITEMS: u32 = 200;
@@ -105,7 +105,7 @@ pub struct Hold {
     pub limit: u32,
     /// How many the tenant allows at most, where it says so.
     pub ceiling: Option<u32>,
-    /// What to write so that it holds no more, as far as the tenant allows it.
+    /// What to write so that it holds no more, as far as the tenant allows it; empty where nobody can say.
     pub raise: String,
     /// Rows of the first items that are concerned, for what is protected.
     pub rows: Vec<u32>,
@@ -237,9 +237,7 @@ impl<'p> Counts<'p> {
 
 /// Step and agent, as it is sent, of each item that is not blocked.
 fn acted_on(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
-    let blocked: HashSet<u32> = plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().copied()).collect();
-    let numbered = (0_u32..).zip(&plan.items).filter(move |(number, _)| !blocked.contains(number));
-    numbered.map(|(_, item)| (usize::from(item.step), plan.agent_of(item)))
+    plan.to_send().map(|(_, item)| (usize::from(item.step), plan.agent_of(item)))
 }
 
 #[cfg(test)]

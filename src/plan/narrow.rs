@@ -5,7 +5,7 @@
 //! comes last and counts rows that have items.
 
 use super::filter::{ColumnReader, Filter};
-use super::select::{BadRow, Chosen, Selection, row_without_item};
+use super::select::{BadRow, Chosen, FailedFilter, FilterOf, Selection, row_without_item};
 use crate::events::Event;
 use std::collections::HashSet;
 
@@ -59,9 +59,11 @@ impl Selection {
                 Ok(false) => {
                     self.without.push(row_without_item(event.place, "left out: --where says no".to_owned()));
                 }
-                Err(reason) => {
+                Err(why) => {
                     let byte = bytes.get(index).copied().flatten();
-                    self.bad.push(BadRow { place: event.place, byte, reason: format!("--where: {reason}") });
+                    let reason = format!("--where: {why}");
+                    let filter = Some(FailedFilter { of: FilterOf::Flag, why });
+                    self.bad.push(BadRow { place: event.place, byte, reason, filter });
                 }
             }
         }

@@ -91,7 +91,9 @@ impl Problems {
     }
 }
 
+/// Rows with which something is wrong, one by one. What a filter cannot judge is told of the filter.
 pub(super) fn report_bad_rows(bad: &[BadRow], sources: &[String], problems: &mut Problems) {
+    let bad: Vec<&BadRow> = bad.iter().filter(|row| row.filter.is_none()).collect();
     for row in bad.iter().take(ROWS_SHOWN_MAX) {
         let help = "mend the row, or leave such rows out with --partial-input".to_owned();
         problems.push(row_problem(row.place, row.byte, sources, row.reason.clone(), Some(help)));

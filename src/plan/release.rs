@@ -20,6 +20,9 @@ pub struct PlannedRelease {
     /// For each wave how many targets it and those before it hold: targets are numbered in this order. Empty: all at once.
     #[serde(default)]
     pub waves: Vec<u32>,
+    /// Sizes that are written and release no further target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<DroppedWave>,
     /// What opens the next wave.
     #[serde(default)]
     pub promote: Promote,
@@ -35,6 +38,17 @@ pub struct PlannedRelease {
     /// When it may act.
     #[serde(default)]
     pub schedule: Schedule,
+}
+
+/// A size of a wave that does not grow beyond those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedWave {
+    /// As it is written: `5%`.
+    pub written: String,
+    /// How many targets that is.
+    pub targets: u32,
+    /// How many the waves before it hold.
+    pub before: u32,
 }
 
 /// How many failures stop a run.
@@ -62,7 +76,7 @@ impl Budget {
 pub struct WorstCase {
     /// Number of the wave, from 1.
     pub wave: u32,
-    /// Targets that are released with it.
+    /// Targets that are released with it and have such items.
     pub targets: u32,
     /// Items of these targets.
     pub items: u32,
@@ -90,7 +104,7 @@ pub(super) fn release(
             (ad_hoc.waves.as_slice(), Promote::default(), budget, None)
         }
     };
-    let waves = cumulative(waves, targets, origin, found);
+    let (waves, dropped) = cumulative(waves, targets, origin, found);
     let (stop_file, go_url, schedule) = match work {
         Work::Playbook(Playbook { release, .. }) => {
             (release.stop_file.clone(), release.go_url.clone(), release.schedule.clone())
@@ -98,16 +112,23 @@ pub(super) fn release(
         Work::AdHoc(_) => (None, None, Schedule::default()),
     };
     let budget = Some(Budget::of(budget, items));
-    PlannedRelease { target, waves, promote, budget, stop_file, go_url, schedule }
+    PlannedRelease { target, waves, dropped, promote, budget, stop_file, go_url, schedule }
 }
 
-/// Rounded up; what does not grow is dropped. One wave is none.
-fn cumulative(sizes: &[Spanned<WaveSize>], targets: u32, origin: &Origin, found: &mut Problems) -> Vec<u32> {
-    let mut waves: Vec<u32> = Vec::new();
+/// Rounded up; what does not grow is dropped, and said to be. One wave is none.
+fn cumulative(
+    sizes: &[Spanned<WaveSize>],
+    targets: u32,
+    origin: &Origin,
+    found: &mut Problems,
+) -> (Vec<u32>, Vec<DroppedWave>) {
+    let (mut waves, mut dropped): (Vec<u32>, Vec<DroppedWave>) = (Vec::new(), Vec::new());
     for size in sizes {
-        let count = size.value.of(targets);
-        if count > waves.last().copied().unwrap_or(0) {
+        let (count, before) = (size.value.of(targets), waves.last().copied().unwrap_or(0));
+        if count > before {
             waves.push(count);
+        } else if targets > 0 {
+            dropped.push(DroppedWave { written: size.value.to_string(), targets: count, before });
         }
     }
     if let (Some(last), Some(size)) = (waves.last(), sizes.last())
@@ -118,7 +139,7 @@ fn cumulative(sizes: &[Spanned<WaveSize>], targets: u32, origin: &Origin, found:
         let help = Some("sizes are cumulative: end with `100%`, or select fewer events".to_owned());
         found.push(origin.problem(size.place, "--waves", message, help));
     }
-    if waves.len() < 2 { Vec::new() } else { waves }
+    (if waves.len() < 2 { Vec::new() } else { waves }, dropped)
 }
 
 impl PlannedRelease {
@@ -134,7 +155,7 @@ impl PlannedRelease {
             Some(Ok(percent)) => Budget { tolerated: Tolerated::Percent(Percent(percent)).among(items), ..budget },
             _ => budget,
         });
-        Self { waves, budget, ..self.clone() }
+        Self { waves, dropped: Vec::new(), budget, ..self.clone() }
     }
 
     /// The wave of a target, from 0.
@@ -157,13 +178,49 @@ impl PlannedRelease {
         let ranges = self.ranges(items_of_target.len() as u32).into_iter().zip(1..);
         ranges
             .map(|(range, wave)| {
-                let items: u32 = items_of_target[range.start as usize..range.end as usize].iter().sum();
+                let of_wave = &items_of_target[range.start as usize..range.end as usize];
+                let items: u32 = of_wave.iter().sum();
+                let targets = of_wave.iter().filter(|items| **items > 0).count() as u32;
                 let bad = match &self.budget {
                     Some(budget) if budget.strict => items.min(budget.tolerated.saturating_add(1)),
                     _ => items,
                 };
-                WorstCase { wave, targets: range.len() as u32, items, bad }
+                WorstCase { wave, targets, items, bad }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::fixture::plan;
+    use crate::plan::show;
+
+    #[test]
+    fn sizes_that_do_not_grow_are_dropped_and_the_plan_says_which_and_why() {
+        let agents: Vec<String> = (0..8).map(|host| format!("a{host}")).collect();
+        let rows: Vec<_> = agents.iter().map(|agent| ("FILE", agent.as_str(), "{}")).collect();
+        let digest_of = |waves: &str| {
+            let plan = plan(&format!("steps: [{{name: take, action: quarantine}}]\nwaves: {waves}\n"), "", &rows);
+            let said = show::text(&plan).lines().find(|line| line.starts_with("waves dropped")).map(str::to_owned);
+            (plan.header.release.waves.clone(), said, plan.header.digest)
+        };
+        let check = |waves: &str, expected: &[u32], said: Option<&str>| {
+            let (planned, told, _) = digest_of(waves);
+            assert_eq!((&planned[..], told.as_deref()), (expected, said), "{waves}");
+        };
+        check("[1, 5, 100%]", &[1, 5, 8], None);
+        check(
+            "[5, 1, \"100%\"]",
+            &[5, 8],
+            Some("waves dropped, as they release no further target: 1 (1 target, after 5)"),
+        );
+        check("[100%, 8]", &[], Some("waves dropped, as they release no further target: 8 (8 targets, after 8)"));
+        check(
+            "[1, 5%, 10%, 100%]",
+            &[1, 8],
+            Some("waves dropped, as they release no further target: 5% (1 target, after 1), 10% (1 target, after 1)"),
+        );
+        assert_ne!(digest_of("[5, 1, 100%]").2, digest_of("[5, 100%]").2, "what is said is part of the plan");
     }
 }

@@ -57,6 +57,36 @@ pub(super) struct BadRow {
     pub(super) place: RowPlace,
     pub(super) byte: Option<u64>,
     pub(super) reason: String,
+    /// The filter that cannot judge it; `None` where something else is wrong with it.
+    pub(super) filter: Option<FailedFilter>,
+}
+
+/// A filter that cannot judge a row, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FailedFilter {
+    pub(super) of: FilterOf,
+    pub(super) why: String,
+}
+
+/// Whose filter it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum FilterOf {
+    /// That of the step with this index.
+    Step(u16),
+    /// `--where` beside a playbook.
+    Flag,
+}
+
+/// Why a row cannot be judged.
+struct Unjudged {
+    reason: String,
+    filter: Option<FailedFilter>,
+}
+
+impl From<String> for Unjudged {
+    fn from(reason: String) -> Self {
+        Self { reason, filter: None }
+    }
 }
 
 /// What became of all rows.
@@ -83,16 +113,16 @@ pub(super) fn select(
     let mut verdicts = Vec::with_capacity(steps.len());
     for (index, event) in (0_u32..).zip(events) {
         verdicts.clear();
-        let judged = words.asked(event).and_then(|asked| {
+        let judged = words.asked(event).map_err(Unjudged::from).and_then(|asked| {
             if named_only && asked.is_none() {
                 verdicts.push(Verdict::NamesNone);
                 return Ok(());
             }
             judge(steps, event, asked, &mut reader, &mut verdicts)
         });
-        if let Err(reason) = judged {
+        if let Err(Unjudged { reason, filter }) = judged {
             let byte = bytes.get(index as usize).copied().flatten();
-            selection.bad.push(BadRow { place: event.place, byte, reason });
+            selection.bad.push(BadRow { place: event.place, byte, reason, filter });
             continue;
         }
         let before = selection.chosen.len();
@@ -173,13 +203,13 @@ fn judge<'e>(
     asked: Option<usize>,
     reader: &'e mut ColumnReader,
     verdicts: &mut Vec<Verdict>,
-) -> Result<(), String> {
+) -> Result<(), Unjudged> {
     let takes = |step: &ReadyStep| step.flow.once || step.action.event_types.contains(&event.event_type);
     let meant = |step: &ReadyStep| asked.is_none_or(|asked| asked == step.action_index);
     // Columns are read once for all steps, and not at all where no filter has a say.
     let needed = steps.iter().any(|step| step.filter.is_some() && takes(step) && meant(step));
     let row = if needed { Some(reader.read(event)?) } else { None };
-    for step in steps {
+    for (number, step) in (0_u16..).zip(steps) {
         verdicts.push(if !takes(step) {
             Verdict::OtherType
         } else if !meant(step) {
@@ -188,7 +218,10 @@ fn judge<'e>(
             match filter.selects(row) {
                 Ok(true) => Verdict::Selects,
                 Ok(false) => Verdict::FilterSaysNo,
-                Err(reason) => return Err(format!("step {}: {reason}", step.name)),
+                Err(why) => {
+                    let reason = format!("step {}: {why}", step.name);
+                    return Err(Unjudged { reason, filter: Some(FailedFilter { of: FilterOf::Step(number), why }) });
+                }
             }
         } else {
             Verdict::Selects

@@ -3,6 +3,8 @@
 //! The same plan gives the same bytes. Everything that came from files is made inert: no control characters, no
 //! direction marks, no markup.
 
+mod items;
+mod known;
 mod release;
 
 use super::forecast::{self, Forecast, forecast};
@@ -15,8 +17,6 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-/// How many items are listed; JSON lists all.
-const ITEMS_SHOWN_MAX: usize = 50;
 /// How many kinds of reasons are listed for rows without an item, and how many rows of each.
 const REASONS_SHOWN_MAX: usize = 20;
 const ROWS_OF_REASON_SHOWN_MAX: usize = 5;
@@ -45,9 +45,9 @@ pub fn text(plan: &Plan) -> String {
     }
     if !plan.items.is_empty() {
         out += "\n";
-        out += &columns(&item_table(plan));
+        out += &items::text(plan);
     }
-    if let Some(more) = more_items(plan) {
+    if let Some(more) = items::more(plan) {
         out += &format!("{more}\n");
     }
     for line in holds(plan) {
@@ -88,8 +88,12 @@ pub fn markdown(plan: &Plan) -> String {
     }
     if !plan.items.is_empty() {
         let summary = count(plan.items.len(), "item");
-        out += &format!("\n<details><summary>{summary}</summary>\n\n{}", table(&item_table(plan)));
-        if let Some(more) = more_items(plan) {
+        let blocked = match plan.blocked().count() {
+            0 => String::new(),
+            blocked => format!(", {blocked} of them blocked"),
+        };
+        out += &format!("\n<details><summary>{summary}{blocked}</summary>\n\n{}", table(&items::rows(plan)));
+        if let Some(more) = items::more(plan) {
             out += &format!("\n{}\n", escaped(&more));
         }
         out += "\n</details>\n";
@@ -106,6 +110,7 @@ pub fn markdown(plan: &Plan) -> String {
 /// When `out` cannot be written to.
 pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let Forecast { acts, polls, least_time, pass, polls_most } = forecast(plan);
+    let (items, hosts) = plan.counts();
     let header = &plan.header;
     let tenant = &header.tenant;
     writeln!(out, "{{\"schema\":\"quell.plan/1\",\"digest\":{},", json!(header.digest))?;
@@ -129,8 +134,9 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("reports", json!(header.reports)),
         (
             "counts",
-            json!({"rows": header.rows, "items": plan.items.len(), "hosts": hosts(plan, plan.items.iter()),
-                "irreversible": irreversible(plan), "rows_without_item": plan.rows_without_item.len()}),
+            json!({"rows": header.rows, "items": items, "hosts": hosts,
+                "irreversible": irreversible(plan), "blocked": plan.blocked().count(),
+                "rows_without_item": plan.rows_without_item.len()}),
         ),
         ("polls_of_an_item_at_most", json!(polls_most)),
         ("warnings", json!(forecast::warnings(plan))),
@@ -146,7 +152,9 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         inert::json(out, &value)?;
         writeln!(out, ",")?;
     }
-    lines(out, "items", plan.items.iter().zip(0_u64..).map(|(item, number)| item_json(plan, *item, number)))?;
+    let blocked = plan.blocked();
+    let items = (0_u32..).zip(&plan.items).map(|(number, item)| items::json(plan, *item, number, &blocked));
+    lines(out, "items", items)?;
     writeln!(out, ",")?;
     lines(
         out,
@@ -190,15 +198,6 @@ fn limits_json(header: &PlanHeader) -> serde_json::Value {
         "first_after": show_duration(header.polling.first_after), "deadline": show_duration(header.polling.deadline)})
 }
 
-fn item_json(plan: &Plan, item: PlannedItem, number: u64) -> serde_json::Value {
-    let event = event(plan, item);
-    let attributes = serde_json::from_str(&event.attributes).unwrap_or_else(|_| json!(event.attributes));
-    json!({"item": number, "row": event.place.row, "source": source(&plan.header, event.place.source),
-        "line": event.place.line, "step": plan.header.steps[usize::from(item.step)].name, "target": item.target,
-        "agent_id": event.agent_id, "event_id": event.event_id, "event_type": event.event_type, "pid": event.pid,
-        "unique_id": event.unique_id, "attributes": attributes})
-}
-
 fn source(header: &PlanHeader, index: u16) -> &str {
     header.sources.get(usize::from(index)).map_or("", String::as_str)
 }
@@ -212,8 +211,13 @@ fn hosts<'a>(plan: &'a Plan, items: impl Iterator<Item = &'a PlannedItem>) -> us
     items.map(|item| plan.agent_of(item)).collect::<BTreeSet<_>>().len()
 }
 
+/// What is not blocked.
+fn to_send(plan: &Plan) -> impl Iterator<Item = &PlannedItem> {
+    plan.to_send().map(|(_, item)| item)
+}
+
 fn irreversible(plan: &Plan) -> usize {
-    plan.items.iter().filter(|item| !plan.header.steps[usize::from(item.step)].action.reversible).count()
+    to_send(plan).filter(|item| !plan.header.steps[usize::from(item.step)].action.reversible).count()
 }
 
 fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -255,7 +259,7 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
         rows[0].insert(6, "turn".to_owned());
     }
     for (number, step) in (0_u16..).zip(&plan.header.steps) {
-        let items = || plan.items.iter().filter(|item| item.step == number);
+        let items = || to_send(plan).filter(|item| item.step == number);
         rows.push(vec![
             inert(&step.name),
             inert(&step.action.name),
@@ -282,8 +286,8 @@ fn totals(plan: &Plan) -> Vec<String> {
 fn calls_and_cautions(plan: &Plan) -> Vec<String> {
     let forecast = forecast(plan);
     let limits = &plan.header.limits;
-    let items = count(plan.items.len(), "item");
-    let hosts = count(hosts(plan, plan.items.iter()), "host");
+    let (items, hosts) = plan.counts();
+    let (items, hosts) = (count(items, "item"), count(hosts, "host"));
     let calls = match (limits.requests, limits.keep_free) {
         (None, _) => "no limit on calls".to_owned(),
         (Some(rate), None) => format!("{rate} calls"),
@@ -314,7 +318,7 @@ fn calls_and_cautions(plan: &Plan) -> Vec<String> {
         format!("after an unknown item: {}", listed_cautions(plan)),
     ];
     totals.extend(
-        plan.header.approval.as_ref().map(|approval| format!("approval: {}", inert(&approval.shown(plan.items.len())))),
+        plan.header.approval.as_ref().map(|approval| format!("approval: {}", inert(&approval.shown(plan.counts().0)))),
     );
     totals.extend(guards::show::line(&plan.header.guards));
     totals.extend(guards::show::blocked(&plan.header.blocked));
@@ -358,7 +362,7 @@ fn reasons(plan: &Plan) -> Vec<String> {
     let mut lines: Vec<String> =
         groups.iter().take(REASONS_SHOWN_MAX).map(|(kind, rows)| reason_line(kind, rows)).collect();
     if let Some(more) = groups.len().checked_sub(REASONS_SHOWN_MAX).filter(|more| *more > 0) {
-        lines.push(format!("… and {} more (`quell plan --format json` lists all)", count(more, "reason")));
+        lines.push(format!("… and {} more (`--format json` lists all)", count(more, "reason")));
     }
     lines
 }
@@ -375,26 +379,6 @@ fn reason_line(kind: &str, rows: &[(u32, &str)]) -> String {
     let more = if rows.len() > ROWS_OF_REASON_SHOWN_MAX { ", …" } else { "" };
     let word = if rows.len() == 1 { "row" } else { "rows" };
     format!("{}× {}: {word} {}{more}", rows.len(), inert(kind), shown.join(", "))
-}
-
-fn item_table(plan: &Plan) -> Vec<Vec<String>> {
-    let mut rows = vec![["row", "step", "agent", "event", "type"].map(str::to_owned).to_vec()];
-    rows.extend(plan.items.iter().take(ITEMS_SHOWN_MAX).map(|item| {
-        let event = event(plan, *item);
-        vec![
-            event.place.row.to_string(),
-            inert(&plan.header.steps[usize::from(item.step)].name),
-            inert(&event.agent_id),
-            inert(&event.event_id),
-            event.event_type.to_string(),
-        ]
-    }));
-    rows
-}
-
-fn more_items(plan: &Plan) -> Option<String> {
-    let more = plan.items.len().checked_sub(ITEMS_SHOWN_MAX).filter(|more| *more > 0)?;
-    Some(format!("… and {more} more (`quell plan --format json` lists all)"))
 }
 
 fn columns(rows: &[Vec<String>]) -> String {

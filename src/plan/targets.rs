@@ -54,7 +54,7 @@ pub(super) fn targets(
             Err(reason) => {
                 bad.insert(index);
                 let byte = bytes.get(index as usize).copied().flatten();
-                selection.bad.push(BadRow { place: event.place, byte, reason });
+                selection.bad.push(BadRow { place: event.place, byte, reason, filter: None });
             }
         }
     }
@@ -125,7 +125,7 @@ pub(super) fn once(
         let reason =
             format!("step {name}: its target has several agents, and `once: target` makes one item of one agent");
         let byte = bytes.get(first as usize).copied().flatten();
-        split.push(BadRow { place: events[first as usize].place, byte, reason });
+        split.push(BadRow { place: events[first as usize].place, byte, reason, filter: None });
     }
     split.sort_by(|one, other| (one.place, &one.reason).cmp(&(other.place, &other.reason)));
     Expanded { split, ..rebuild(steps, selection, events, &targets, &stands) }

@@ -100,7 +100,7 @@ fn a_plan_without_items_needs_nobody() {
     for condition in ["", "when: plan.items < 10", "when: plan.hosts > 10", "when: 10 / plan.items > 1"] {
         assert_eq!(
             shown(&format!("require_approval: {{{condition}}}"), 0),
-            "not needed: the plan has no items",
+            "not needed: there is nothing to send",
             "{condition}"
         );
     }

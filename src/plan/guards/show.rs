@@ -58,7 +58,7 @@ pub(super) fn raised(guards: &PlannedGuards) -> Vec<String> {
     raised.collect()
 }
 
-/// What to write so that so many are within the bound: a flag, or the playbook's key.
+/// What to write so that so many are within the bound: a flag, or the playbook's key. Empty where no number is right.
 pub(super) fn raise(bound: &Bound, found: u32, by_flags: bool) -> String {
     let word = bound.guard.word();
     let flag = word.replace('_', "-");
@@ -66,7 +66,7 @@ pub(super) fn raise(bound: &Bound, found: u32, by_flags: bool) -> String {
         (Guard::MaxPerAction(action), true) => format!("--{flag} {}={found}", inert(action)),
         (Guard::MaxPerAction(action), false) => format!("guards: {{{word}: {{{}: {found}}}}}", inert(action)),
         (Guard::MaxPercentOf(share), by_flags) => {
-            let (of, percent) = share_for(share, found);
+            let Some((of, percent)) = share_for(share, found) else { return String::new() };
             if by_flags {
                 format!("--{flag} {of}={percent}")
             } else {
@@ -78,14 +78,12 @@ pub(super) fn raise(bound: &Bound, found: u32, by_flags: bool) -> String {
     }
 }
 
-/// The least share of the same hosts that holds so many; of fewer hosts than those, all of so many.
-fn share_for(share: &Share, found: u32) -> (String, u64) {
-    match u64::from(found).saturating_mul(100).div_ceil(u64::from(share.of.max(1))) {
-        percent @ 0..=100 => {
-            (share.file.as_ref().map_or_else(|| share.of.to_string(), |(file, _)| inert(file)), percent)
-        }
-        _ => (found.to_string(), 100),
-    }
+/// The least share of the same hosts that holds so many. There is none of fewer hosts than those, and how many there are in
+/// truth nobody here knows.
+fn share_for(share: &Share, found: u32) -> Option<(String, u64)> {
+    let percent = u64::from(found).saturating_mul(100).div_ceil(u64::from(share.of.max(1)));
+    let of = || share.file.as_ref().map_or_else(|| share.of.to_string(), |(file, _)| inert(file));
+    (percent <= 100).then(|| (of(), percent))
 }
 
 /// One loud line for each hold, and what to do.
@@ -118,6 +116,9 @@ fn one_hold(hold: &Hold, by_flags: bool) -> String {
     };
     let place = if by_flags { "" } else { " in the playbook" };
     let how = match ceiling {
+        _ if raise.is_empty() => {
+            "there are more hosts than it is a share of: count those that there are, and correct `of`".to_owned()
+        }
         Some(ceiling) if ceiling < found => {
             format!(
                 "the tenant allows no more than {ceiling}: take fewer, or raise the tenant's guards first and then {raise}{place}"

@@ -4,7 +4,7 @@ use super::inert;
 use crate::noun::count;
 use crate::plan::forecast::{self, forecast};
 use crate::plan::release::WorstCase;
-use crate::plan::{Plan, PlannedStep, Promote, When};
+use crate::plan::{DroppedWave, Plan, PlannedStep, Promote, When};
 use crate::tenant::{EventType, show_duration};
 use serde_json::json;
 
@@ -57,7 +57,7 @@ pub(super) fn priced(plan: &Plan) -> Vec<String> {
             count(forecast.polls_most, "poll")
         )
     });
-    let warnings = forecast::warnings(plan).into_iter().map(|warning| format!("WARNING: {warning}"));
+    let warnings = forecast::warnings(plan).into_iter().map(|warning| format!("WARNING: {}", inert(&warning)));
     pass.into_iter().chain(warnings).collect()
 }
 
@@ -74,6 +74,7 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
         lines.push(format!("waves: {}{more} targets, each with those before it", ends.join(", ")));
         lines.push(format!("the next wave begins when {}", gate(&release.promote)));
     }
+    lines.extend(dropped(&release.dropped));
     if let Some(budget) = &release.budget {
         let min = match budget.min_settled {
             0 => String::new(),
@@ -120,6 +121,16 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     lines
 }
 
+/// Sizes that are written and make no wave: who wrote them believes that they do.
+fn dropped(dropped: &[DroppedWave]) -> Option<String> {
+    let one = |wave: &DroppedWave| {
+        format!("{} ({}, after {})", inert(&wave.written), count(wave.targets, "target"), wave.before)
+    };
+    let shown: Vec<String> = dropped.iter().take(WAVES_SHOWN_MAX).map(one).collect();
+    let more = if dropped.len() > WAVES_SHOWN_MAX { ", …" } else { "" };
+    (!shown.is_empty()).then(|| format!("waves dropped, as they release no further target: {}{more}", shown.join(", ")))
+}
+
 fn gate(promote: &Promote) -> String {
     let settled = match promote.settled.0 {
         100 => "all items so far have an outcome".to_owned(),
@@ -137,7 +148,7 @@ fn gate(promote: &Promote) -> String {
 pub(super) fn worst_cases(plan: &Plan) -> Vec<WorstCase> {
     let targets = plan.items.iter().map(|item| item.target + 1).max().unwrap_or(0);
     let mut items = vec![0; targets as usize];
-    plan.items.iter().for_each(|item| items[item.target as usize] += 1);
+    plan.to_send().for_each(|(_, item)| items[item.target as usize] += 1);
     plan.header.release.worst_cases(&items)
 }
 
@@ -177,6 +188,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
     json!({
         "target": release.target,
         "waves": release.waves,
+        "waves_dropped": release.dropped,
         "promote": {"settled": release.promote.settled, "failures": release.promote.failures,
             "within": time(release.promote.within), "confirm_within": time(release.promote.confirm_within)},
         "failure_budget": budget,
