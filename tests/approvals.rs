@@ -264,10 +264,6 @@ fn what_could_never_count_is_refused_before_anything_is_written() {
             "error: --ttl is at least 1s",
         ),
         (
-            Box::new(|order: &mut Approving| order.yes = false),
-            "error: there is no terminal to ask on; nothing was signed",
-        ),
-        (
             Box::new(|order: &mut Approving| order.key = Some(order.plan.clone())),
             "this is no SSH key, and there is none in",
         ),

@@ -103,8 +103,11 @@ fn what_is_carried_out_is_what_the_plan_holds_and_only_once() {
         shown.lines().last(),
         Some(format!("digest   {}", report["run"]["digest"].as_str().expect("one")).as_str())
     );
-    let done = says(&bench, APPLY, 3, "this plan was carried out as run");
-    assert!(done.stderr.contains(&run_of(&report)), "{}", done.stderr);
+    let done = says(&bench, APPLY, 3, "this plan was carried out before");
+    let run = run_of(&report);
+    let help = format!("\nhelp: `quell show {run}` says what came of it, and `quell retry` tries again what failed\n");
+    assert!(done.stderr.ends_with(&help), "{}", done.stderr);
+    assert_eq!(done.stderr.matches(&run).count(), 1, "{}", done.stderr);
     assert_eq!(acts(&simulator).values().sum::<usize>(), 10);
 }
 
@@ -163,7 +166,6 @@ fn whatever_is_refused_was_refused_before_anything_was_sent() {
         let name = flag.split('=').next().expect("a name");
         refused(&format!("{APPLY} --{flag}"), 2, &format!("--{name}: a plan is carried out as it is; plan again"));
     }
-    refused("apply p.plan", 3, "there is no terminal to ask on");
     refused(&format!("{APPLY} --tenant other.yaml"), 3, "`name` is elsewhere now");
     refused(&format!("{APPLY} --simulate"), 2, "it reaches simulator; nothing was sent");
     refused(&format!("{APPLY} --report html=p.plan"), 2, "would replace the input p.plan");
@@ -183,6 +185,14 @@ fn whatever_is_refused_was_refused_before_anything_was_sent() {
 }
 
 #[test]
+fn nothing_of_a_plan_needs_anybody() {
+    let (bench, _) = bench(prompt());
+    says(&bench, PLAN, 0, "");
+    let done = says(&bench, "show p.plan --needs-me", 2, "p.plan is a plan, of which nothing has run");
+    assert!(done.stderr.contains("help: `quell show p.plan` shows what it would do"), "{}", done.stderr);
+}
+
+#[test]
 fn a_plan_is_written_over_an_older_plan_and_over_nothing_else() {
     let (bench, _) = bench(prompt());
     let events = read(&bench, "events.csv");
@@ -191,6 +201,7 @@ fn a_plan_is_written_over_an_older_plan_and_over_nothing_else() {
         ("./tenant.yaml", "would replace the input tenant.yaml"),
         ("notes.txt", "would replace a file that is no plan"),
         (".", "would replace something that is no regular file"),
+        ("p.plan.sig", "cannot end in .sig: the signatures of a plan are called so"),
         ("-", "has to be a file"),
     ] {
         write(&bench, "notes.txt", "mine");
@@ -360,7 +371,7 @@ fn an_undo_restores_what_was_carried_out_once_and_says_what_it_leaves() {
     assert_eq!(released, expected);
     // The run is what it was, and so is the plan that undoes it.
     says(&bench, &undo, 0, "");
-    says(&bench, "apply u.plan --yes --quiet", 3, "this plan was carried out as run");
+    says(&bench, "apply u.plan --yes --quiet", 3, "this plan was carried out before");
 }
 
 #[test]
@@ -397,6 +408,6 @@ fn a_plan_for_the_simulator_is_carried_out_by_it() {
     let (bench, simulator) = bench(prompt());
     says(&bench, &format!("{PLAN} --simulate"), 0, "nothing real is reached");
     says(&bench, "apply p.plan --yes --quiet --simulate", 0, "all 10 items succeeded (simulated");
-    says(&bench, "apply p.plan --yes --quiet", 3, "this plan was carried out as run");
+    says(&bench, "apply p.plan --yes --quiet", 3, "this plan was carried out before");
     assert_eq!(simulator.counters().posts, 0);
 }

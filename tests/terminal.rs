@@ -1,4 +1,4 @@
-//! The question before a run, on a terminal of the test's own: asked there also when standard input is the events, and
+//! The question before a run, and before a signature, on a terminal of the test's own: asked there also when standard input is the events, and
 //! answered by nothing else.
 //!
 //! `setsid` gives the program a session whose terminal is ours, or none. Nothing sleeps: the answer is typed when the
@@ -36,6 +36,11 @@ fn terminal() -> (File, Stdio) {
 /// Runs this in a session whose terminal is ours, types the answer once the question stands there, and gives the exit
 /// code, the question, and what was said on standard error.
 fn answered(bench: &Bench, shell: &str, args: &[&str], answer: &str) -> (Option<i32>, String, String) {
+    answered_to(bench, shell, args, QUESTION, answer)
+}
+
+/// The same for a question with this in it.
+fn answered_to(bench: &Bench, shell: &str, args: &[&str], asks: &str, answer: &str) -> (Option<i32>, String, String) {
     let (mut ours, theirs) = terminal();
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait", "sh", "-c", shell, env!("CARGO_BIN_EXE_quell")]).args(args);
@@ -45,18 +50,18 @@ fn answered(bench: &Bench, shell: &str, args: &[&str], answer: &str) -> (Option<
         command
     });
     let (mut shown, mut buffer) = (String::new(), [0; 1024]);
-    while !shown.contains(QUESTION) {
+    while !shown.contains(asks) {
         // The last process that has the terminal open closes it: nothing is asked any more.
         match ours.read(&mut buffer) {
             Ok(length) if length > 0 => shown += &String::from_utf8_lossy(&buffer[..length]),
             _ => break,
         }
     }
-    if shown.contains(QUESTION) {
+    if shown.contains(asks) {
         writeln!(ours, "{answer}").expect("it can be typed on");
     }
     let done = going.wait();
-    let question = shown.lines().find(|line| line.contains(QUESTION)).unwrap_or_default().to_owned();
+    let question = shown.lines().find(|line| line.contains(asks)).unwrap_or_default().to_owned();
     (done.code, question, done.stderr)
 }
 
@@ -111,9 +116,96 @@ fn without_a_terminal_nobody_is_asked_and_nothing_is_sent() {
     let done = bench.done(bench.at_home(command));
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     assert!(
-        done.stderr.contains("there is no terminal to ask on\nhelp: look at `quell plan` first"),
+        done.stderr.contains("there is no terminal to ask on; nothing was sent\nhelp: look at `quell plan` first"),
         "{}",
         done.stderr
     );
+    assert_eq!(simulator.counters().posts, 0);
+}
+
+/// A repository whose plan needs approval, and a key that may give it.
+fn to_approve(bench: &Bench, protected: &str) {
+    let key = ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(&[1; 32]));
+    let public = key.public_key().to_openssh().expect("a public key");
+    fs::write(bench.path("allowed_signers"), format!("alice@example.com {public}\n")).expect("signers");
+    let text = key.to_openssh(ssh_key::LineEnding::LF).expect("a key");
+    fs::write(bench.path("key"), text.as_bytes()).expect("a key");
+    let playbook = "version: 1\nname: p\nevents: [{file: events.csv}]\nrequire_approval: {}\n\
+                    steps: [{name: away, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), format!("{playbook}{protected}")).expect("a playbook");
+}
+
+const PLAN: [&str; 6] = ["plan", "p.yaml", "--tenant", "tenant.yaml", "-o", "p.plan"];
+const APPROVE: [&str; 4] = ["approve", "p.plan", "--key", "key"];
+const ALONE: &str = "exec \"$0\" \"$@\" < /dev/null";
+
+/// Without any terminal.
+fn alone(bench: &Bench, args: &[&str]) -> bench::Done {
+    let mut command = Command::new("setsid");
+    command.args(["--wait", "sh", "-c", ALONE, env!("CARGO_BIN_EXE_quell")]).args(args);
+    bench.done(bench.at_home(command))
+}
+
+#[test]
+fn approve_asks_on_the_terminal_also_when_standard_input_is_something_else() {
+    let (bench, _) = bench();
+    to_approve(&bench, "protected: {on_match: skip, rules: [{name: one, host: [host-0]}]}\n");
+    assert_eq!(alone(&bench, &PLAN).code, Some(0));
+    let done = alone(&bench, &APPROVE);
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    assert!(
+        done.stderr.ends_with(
+            "error: there is no terminal to ask on; nothing was signed\nhelp: look at `quell show PLAN` first, then give --yes\n"
+        ),
+        "{}",
+        done.stderr
+    );
+    for (answer, code) in [("3", 3), ("y", 3), ("2", 0)] {
+        let (shown, question, errors) = answered_to(&bench, ALONE, &APPROVE, "SHA256:", answer);
+        // What is blocked is not among what is approved.
+        assert!(
+            question.starts_with("simulator, 2 hosts, 2 items: type 2 to approve this as alice@example.com with"),
+            "{question}"
+        );
+        assert_eq!((shown, bench.path("p.plan.sig").exists()), (Some(code), code == 0), "{answer}: {errors}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_held_is_not_signed() {
+    let (bench, _) = bench();
+    to_approve(&bench, "guards: {max_hosts: 2}\n");
+    assert_eq!(alone(&bench, &PLAN).code, Some(3));
+    let done = alone(&bench, &[&APPROVE[..], &["--yes"]].concat());
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    assert!(
+        done.stderr.starts_with(
+            "error: this plan is held, and `quell apply` refuses it; nothing was signed\nHELD by max_hosts: 3 hosts, at most 2"
+        ),
+        "{}",
+        done.stderr
+    );
+    assert!(!bench.path("p.plan.sig").exists());
+}
+
+#[test]
+fn whatever_else_refuses_is_said_before_that_nobody_can_be_asked() {
+    let (bench, simulator) = bench();
+    to_approve(&bench, "");
+    assert_eq!(alone(&bench, &PLAN).code, Some(0));
+    let apply = ["apply", "p.plan"];
+    let done = alone(&bench, &apply);
+    assert!(done.code == Some(3) && done.stderr.contains("p.plan is not approved: 0 of 1 approval"), "{}", done.stderr);
+    assert_eq!(alone(&bench, &[&APPROVE[..], &["--yes"]].concat()).code, Some(0));
+    let done = alone(&bench, &apply);
+    assert!(
+        done.code == Some(3) && done.stderr.contains("error: there is no terminal to ask on; nothing was sent"),
+        "{}",
+        done.stderr
+    );
+    fs::create_dir_all(bench.state()).expect("a state folder");
+    fs::write(bench.state().join("STOP"), "").expect("a stop file");
+    let done = alone(&bench, &apply);
+    assert!(done.code == Some(3) && done.stderr.contains("STOP is there; nothing was sent"), "{}", done.stderr);
     assert_eq!(simulator.counters().posts, 0);
 }

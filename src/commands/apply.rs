@@ -4,11 +4,10 @@
 //! meant for this tenant, not be held, be approved where it asks for that, and not have been carried out before. All of
 //! it is looked at before a token is read, and whether it was carried out once more where runs begin.
 
-use super::confirm::Approved;
+use super::confirm::{Approved, Asking};
 use super::inputs::{self, Prepared};
 use super::run::{Going, carry_out, runtime};
 use super::taken::{same_tenant, simulator_of};
-use super::terminal::Terminal;
 use super::{approvals, confirm, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
 use crate::engine::fact::ItemId;
@@ -26,11 +25,6 @@ const BY_HAND: &str = "this plan was put together by hand";
 /// Reads, looks, shows, asks, and carries out.
 pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     let Applying { yes, running, state, keeping, .. } = order;
-    if !yes && Terminal::find().is_none() {
-        return Err(Failure::Held(
-            "there is no terminal to ask on\nhelp: look at `quell show PLAN` first, then give --yes".to_owned(),
-        ));
-    }
     let plan = plan_file::read(&order.plan)?;
     let runtime = runtime()?;
     // The simulator's time is the runtime's.
@@ -41,7 +35,8 @@ pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     let simulator = plan.header.tenant.simulated.then(|| simulator_of(&plan.header));
     let (retry_of, permitted) = of_origin(plan.header.origin.as_ref(), running.operator.as_deref());
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);
-    let asked = confirm::show_and_ask(&plan, may_be_repeated, *yes, running, (state, *keeping))?;
+    let asking = Asking { yes: *yes, look_first: "`quell show PLAN`", runtime: &runtime };
+    let asked = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
     let approved = Approved { approvals, ..asked };
     let going = Going { running, state, retry_of, permitted, once: true, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
@@ -146,9 +141,11 @@ pub(super) fn refuse_carried_out(run: Option<RunSummaryRow>) -> Result<(), Failu
     let id = &run.meta.id;
     Err(Failure::Held(match run.ended {
         Some(true) => format!(
-            "this plan was carried out as run {id}; nothing was sent\n\
-             help: `quell show {id}` says what came of it; `quell retry {id} --outcome failed` tries again what failed"
+            "this plan was carried out before; nothing was sent\n\
+             help: `quell show {id}` says what came of it, and `quell retry` tries again what failed"
         ),
-        _ => format!("run {id} of this plan is not finished; nothing was sent\nhelp: `quell resume {id}` goes on"),
+        _ => {
+            format!("the run of this plan is not finished; nothing was sent\nhelp: `quell resume {id}` goes on with it")
+        }
     }))
 }

@@ -79,7 +79,7 @@ pub(super) fn require_signers(playbook: &Playbook, plan: Option<&Plan>, are_ther
 /// reaches nothing real, so there it is only said.
 pub(super) fn refuse_without(plan: &Plan, running: &Running) -> Result<(), Failure> {
     let Some(approval) = needed(plan) else { return Ok(()) };
-    let shown = inert::terminal(&approval.shown(plan.items.len())).into_owned();
+    let shown = inert::terminal(&approval.shown(plan.counts().0)).into_owned();
     if plan.header.tenant.simulated {
         let words = format!("approval: this is simulated; in earnest the plan would be held ({shown})");
         announce(running, "approval_needed", &words, json!({"approval": shown}));
@@ -186,8 +186,8 @@ fn is_of_its_playbook(plan: &Plan) -> Result<(), Failure> {
         (*min, *not_author, *ttl, when.as_ref().map(|when| when.value.clone()))
     });
     let said = plan.header.approval.clone().map(|PlannedApproval { min, not_author, ttl, when, needed }| {
-        // Without a condition nothing but missing items makes it needless.
-        let is_true = when.is_some() || needed || plan.items.is_empty();
+        // Without a condition nothing makes it needless but that there is nothing to send.
+        let is_true = when.is_some() || needed || plan.counts().0 == 0;
         is_true.then_some((min, not_author, ttl, when))
     });
     if said == asked.map(Some) {
@@ -201,7 +201,7 @@ fn is_of_its_playbook(plan: &Plan) -> Result<(), Failure> {
 
 /// What is asked of people, where something is and something would be done.
 pub(super) fn needed(plan: &Plan) -> Option<&PlannedApproval> {
-    plan.header.approval.as_ref().filter(|approval| approval.needed && !plan.items.is_empty())
+    plan.header.approval.as_ref().filter(|approval| approval.needed && plan.counts().0 > 0)
 }
 
 fn at(playbook: &Playbook, place: Place, message: String) -> Problem {

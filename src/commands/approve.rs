@@ -10,6 +10,7 @@ pub use signature_file::path_of;
 pub(super) use signature_file::text_of;
 
 use self::key::Key;
+use super::terminal::{self, Question};
 use super::{approvals, plan_file, say, tell};
 use crate::approval::{
     self, Approval, NAMESPACE, NotCounted, Payload, Refused, Requirement, SignatureFile, Signers, Subject,
@@ -17,17 +18,16 @@ use crate::approval::{
 use crate::cli::Approving;
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
-use crate::plan::{Plan, show};
+use crate::plan::{Plan, is_held, show};
 use crate::report::inert;
 use crate::tenant::show_duration;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashSet;
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Reads the plan file and signs it.
 pub fn execute(order: &Approving) -> Result<ExitCode, Failure> {
     let plan = plan_file::read(&order.plan)?;
+    refuse_held(&plan)?;
     requirement(&plan)?;
     let subject = approvals::subject_of(&plan)?;
     let signers = approvals::signers_of(&plan, &order.plan)?;
@@ -55,13 +55,8 @@ pub struct Read<'a> {
 /// When the plan needs nobody's approval, when the signature could not count, when nobody agrees, or when something
 /// cannot be read, signed or written.
 pub fn approve(order: &Approving, read: Read<'_>, now: Timestamp) -> Result<ExitCode, Failure> {
-    if !order.yes && !std::io::stdin().is_terminal() {
-        return Err(Failure::Held(
-            "there is no terminal to ask on; nothing was signed\nhelp: look at `quell show PLAN` first, then give --yes"
-                .to_owned(),
-        ));
-    }
     let plan = read.plan;
+    refuse_held(plan)?;
     let requirement = requirement(plan)?;
     let signers = Signers::read(read.signers_name, read.signers_text).map_err(Failure::Problems)?;
     let before = signature_file::read(&path_of(&order.plan))?;
@@ -84,13 +79,25 @@ pub fn approve(order: &Approving, read: Read<'_>, now: Timestamp) -> Result<Exit
     Ok(ExitCode::Fine)
 }
 
+/// Nobody signs what is not carried out whoever signs it.
+fn refuse_held(plan: &Plan) -> Result<(), Failure> {
+    let held = is_held(plan);
+    if held.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Held(format!(
+        "this plan is held, and `quell apply` refuses it; nothing was signed\n{}",
+        held.join("\n")
+    )))
+}
+
 fn requirement(plan: &Plan) -> Result<Requirement, Failure> {
     let approval = plan.header.approval.as_ref();
     let wanted = approval.and_then(Requirement::of).filter(|_| !plan.header.tenant.simulated);
     wanted.ok_or_else(|| {
         let why = match approval {
             _ if plan.header.tenant.simulated => "it is simulated, and reaches nothing real".to_owned(),
-            Some(approval) => inert::terminal(&approval.shown(plan.items.len())).into_owned(),
+            Some(approval) => inert::terminal(&approval.shown(plan.counts().0)).into_owned(),
             None => "its playbook asks for none".to_owned(),
         };
         Failure::Usage(format!("this plan needs no approval: {why}\nhelp: `quell apply` carries it out as it is"))
@@ -153,25 +160,20 @@ fn refuse_what_cannot_count(
 
 /// Whoever signs types how many hosts are concerned, as whoever carries out.
 fn ask(order: &Approving, plan: &Plan, author: &str, key: &Key) -> Result<(), Failure> {
-    let hosts = plan.items.iter().map(|item| item.target).collect::<HashSet<_>>().len();
-    let tenant = inert::terminal(&plan.header.tenant.name).into_owned();
     let who = format!("as {} with {}", inert::terminal(author), approval::fingerprint(key.public()));
     if order.yes {
         tell(&format!("signing {who}"));
         return Ok(());
     }
-    let of = format!("{}, {}", count(hosts, "host"), count(plan.items.len(), "item"));
-    let mut err = std::io::stderr().lock();
-    let _ = write!(err, "{tenant}, {of}: type {hosts} to approve this {who}: ");
-    let _ = err.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was signed")))?;
-    if answer.trim() == hosts.to_string() {
-        return Ok(());
-    }
-    Err(Failure::Held("not confirmed; nothing was signed".to_owned()))
+    let (items, hosts) = plan.counts();
+    let tenant = inert::terminal(&plan.header.tenant.name);
+    terminal::ask(&Question {
+        of: &format!("{tenant}, {}, {}", count(hosts, "host"), count(items, "item")),
+        hosts,
+        to: &format!("approve this {who}"),
+        nothing: "nothing was signed",
+        look_first: "`quell show PLAN`",
+    })
 }
 
 /// The approvals that are there already, each with whether it counts.

@@ -6,8 +6,8 @@
 use super::held;
 use super::progress::announce;
 use super::run::{shapes, wall_clock};
-use super::tell;
-use super::terminal::Terminal;
+use super::terminal::{self, Question as Asked};
+use super::{overseer, tell};
 use crate::cli::{Keeping, Running};
 use crate::engine::fact::{Before, ItemId};
 use crate::engine::{Approval, Beginning, DoneBefore, Engine, Input, Turn};
@@ -31,28 +31,42 @@ pub struct Approved {
     pub(super) approvals: Vec<Approval>,
 }
 
+/// How it is asked for.
+pub(super) struct Asking<'a> {
+    /// Whether nobody is asked.
+    pub(super) yes: bool,
+    /// What shows the same without asking.
+    pub(super) look_first: &'a str,
+    /// Where signs to stop are looked at.
+    pub(super) runtime: &'a tokio::runtime::Runtime,
+}
+
 /// Shows what will be done and asks for it, unless `yes`. Whoever is asked has to see what for, however quiet it is to
-/// be.
+/// be. Nobody is asked for what is refused anyway: that is judged before.
 pub(super) fn show_and_ask(
     plan: &Plan,
     permitted: &[ItemId],
-    yes: bool,
+    asking: &Asking<'_>,
     running: &Running,
     (state, keeping): (&Path, Keeping),
 ) -> Result<Approved, Failure> {
+    let yes = asking.yes;
+    if !yes {
+        asking.runtime.block_on(overseer::refuse_if_forbidden(state, &plan.header))?;
+    }
     if yes {
         announce(running, "planned", &show::text(plan), facts_of(plan));
     } else {
         tell(&show::text(plan));
     }
     if plan.header.tenant.simulated {
-        ask(plan, &[], yes)?;
+        ask(plan, &[], asking)?;
         return Ok(Approved::default());
     }
     let state_warning = look_at(state, &plan.header.tenant.name, keeping, running)?;
     let skipped = if yes { Vec::new() } else { skipped(plan, permitted, state)? };
     tell_of_earlier(&skipped, &Running { quiet: false, ..running.clone() });
-    ask(plan, &skipped, yes)?;
+    ask(plan, &skipped, asking)?;
     Ok(Approved { skipped, state_warning, approvals: Vec::new() })
 }
 
@@ -99,7 +113,7 @@ pub(super) fn tell_of_earlier(done_before: &[DoneBefore], running: &Running) {
 /// What a machine wants to know of a plan before it is carried out.
 fn facts_of(plan: &Plan) -> serde_json::Value {
     let PlanHeader { playbook, tenant, rows, digest, .. } = &plan.header;
-    json!({"playbook": playbook, "tenant": tenant.name, "rows": rows, "items": plan.items.len(), "digest": digest})
+    json!({"playbook": playbook, "tenant": tenant.name, "rows": rows, "items": plan.counts().0, "digest": digest})
 }
 
 /// What is doubtful about the state folder, said even when it is quiet: on it rests that nothing is done twice.
@@ -141,23 +155,20 @@ fn to_send(plan: &Plan, skipped: &[DoneBefore]) -> Result<(usize, usize), Failur
 }
 
 /// Asks on the terminal, unless `yes` or nothing is left to send: who carries on types how many hosts are concerned.
-fn ask(plan: &Plan, skipped: &[DoneBefore], yes: bool) -> Result<(), Failure> {
-    if yes {
+fn ask(plan: &Plan, skipped: &[DoneBefore], asking: &Asking<'_>) -> Result<(), Failure> {
+    if asking.yes {
         return Ok(());
     }
     let (items, hosts) = to_send(plan, skipped)?;
     if items == 0 {
         return Ok(());
     }
-    let tenant = inert::terminal(&plan.header.tenant.name).into_owned();
-    let of = format!("{}, {}", count(hosts, "host"), count(items, "item"));
-    let nobody = || Failure::Held("there is no terminal to ask on any more; nothing was sent".to_owned());
-    let answer = Terminal::find()
-        .ok_or_else(nobody)?
-        .ask(&format!("{tenant}, {of}: type {hosts} to carry this out: "))
-        .map_err(|e| Failure::Held(format!("the answer could not be read: {e}; nothing was sent")))?;
-    if answer.trim() == hosts.to_string() {
-        return Ok(());
-    }
-    Err(Failure::Held("not confirmed; nothing was sent".to_owned()))
+    let tenant = inert::terminal(&plan.header.tenant.name);
+    terminal::ask(&Asked {
+        of: &format!("{tenant}, {}, {}", count(hosts, "host"), count(items, "item")),
+        hosts,
+        to: "carry this out",
+        nothing: "nothing was sent",
+        look_first: asking.look_first,
+    })
 }

@@ -63,7 +63,7 @@ pub fn execute(
     if !held.is_empty() {
         return Err(Failure::Held(held.join("\n")));
     }
-    let acts = planning.detailed_exitcode && !plan.items.is_empty();
+    let acts = planning.detailed_exitcode && plan.counts().0 > 0;
     Ok(if acts { ExitCode::HasItems } else { ExitCode::Fine })
 }
 
@@ -93,6 +93,8 @@ pub(super) fn tell_next(plan: &Plan, path: &Path) {
         "it is held, and `quell apply` refuses it".to_owned()
     } else if plan.items.is_empty() {
         "it has no item".to_owned()
+    } else if plan.counts().0 == 0 {
+        "all of its items are blocked".to_owned()
     } else if plan.header.approval.as_ref().is_some_and(|approval| approval.needed) && !plan.header.tenant.simulated {
         format!("`quell approve {shown}` signs it, and then `quell apply {shown}` carries it out")
     } else {

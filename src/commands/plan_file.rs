@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// How plan files are called, by custom.
 const ENDING: &str = "plan";
+/// How the file with a plan's signatures ends.
+pub(super) const SIGNATURES: &str = "sig";
 
 /// Reads a plan file. What is no plan is a mistake; a plan that is not as it was written is held back.
 pub(super) fn read(path: &Path) -> Result<Plan, Failure> {
@@ -57,6 +59,9 @@ pub(super) fn check_place<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a 
     let refused = |what: String| Err(Failure::Usage(format!("the plan {shown} {what}")));
     if path == Path::new(STDIN) {
         return refused("has to be a file: give its name after -o".to_owned());
+    }
+    if path.extension().is_some_and(|ending| ending == SIGNATURES) {
+        return refused(format!("cannot end in .{SIGNATURES}: the signatures of a plan are called so"));
     }
     let place = whereabouts(path);
     if let Some(input) = inputs.into_iter().find(|input| whereabouts(input) == place) {

@@ -4,13 +4,13 @@
 //! found that it was not, or by name with a reason, and never for an action that is not safe to repeat. An item goes only
 //! when the earlier steps of its target are done, or go with it.
 
+use super::confirm::{self, Asking};
 use super::inputs::Prepared;
 use super::plan::tell_next;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::terminal::Terminal;
-use super::{approvals, confirm, held, plan_file, report_paths, say, tell};
+use super::{approvals, held, plan_file, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::fact::ItemId;
 use crate::engine::{Outcome, Permission};
@@ -40,12 +40,6 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let Order { retrying, taking, keeping, running, state } = order;
     if let Some(output) = &retrying.output {
         plan_file::check_place(output, &taking.tenant.clone().into_iter().collect::<Vec<_>>())?;
-    }
-    let carries_out = !retrying.dry_run && retrying.output.is_none();
-    if !retrying.yes && carries_out && Terminal::find().is_none() {
-        return Err(Failure::Held(
-            "there is no terminal to ask on\nhelp: look at it with --dry-run first, then give --yes".to_owned(),
-        ));
     }
     let runtime = runtime()?;
     let _entered = runtime.enter();
@@ -84,7 +78,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     approvals::refuse_without(&plan, running)?;
     report_paths::check(running, None, state)?;
     held::refuse(&plan, running)?;
-    let approved = confirm::show_and_ask(&plan, may_be_repeated, retrying.yes, running, (state, *keeping))?;
+    let asking = Asking { yes: retrying.yes, look_first: "it with --dry-run", runtime: &runtime };
+    let approved = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }

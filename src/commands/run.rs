@@ -1,10 +1,9 @@
 //! `quell run`: plan, show, ask, carry out, report.
 
-use super::confirm::{self, Approved};
+use super::confirm::{self, Approved, Asking};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
-use super::terminal::Terminal;
 use super::{apply, approvals, held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
@@ -42,11 +41,6 @@ pub struct Order {
 
 /// Plans and carries out.
 pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
-    if !order.yes && Terminal::find().is_none() {
-        return Err(Failure::Held(
-            "there is no terminal to ask on\nhelp: look at `quell plan` first, then give --yes".to_owned(),
-        ));
-    }
     let runtime = runtime()?;
     // The simulator's time is the runtime's.
     let _entered = runtime.enter();
@@ -55,7 +49,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
     held::refuse(&prepared.plan, running)?;
-    let approved = confirm::show_and_ask(&prepared.plan, &[], *yes, running, (state, *keeping))?;
+    let asking = Asking { yes: *yes, look_first: "`quell plan`", runtime: &runtime };
+    let approved = confirm::show_and_ask(&prepared.plan, &[], &asking, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: None, permitted: None, once: false, approved };
     runtime.block_on(carry_out(prepared, going))
 }

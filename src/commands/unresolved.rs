@@ -1,7 +1,7 @@
 //! `quell show --needs-me`: what a person must look at, over all runs, each with the command that goes on.
 
 use super::standing::Standing;
-use super::{say, tell};
+use super::{plan_file, say, tell};
 use crate::engine::Outcome;
 use crate::engine::fact::Before;
 use crate::error::{ExitCode, Failure};
@@ -25,6 +25,13 @@ const SHOWN_MAX: usize = 20;
 pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
     let mut out = String::new();
     match run {
+        Some(name) if plan_file::is_meant(name) => {
+            let name = inert::terminal(name);
+            return Err(Failure::Usage(format!(
+                "{name} is a plan, of which nothing has run: --needs-me is for runs\nhelp: `quell show {name}` shows what it \
+                 would do; `quell runs` lists the runs"
+            )));
+        }
         Some(run) => tell_of(&Standing::read(state, Some(run))?, &mut out)?,
         None => {
             for (tenant, id) in runs_with(state, &DOUBTFUL)? {

@@ -1,6 +1,7 @@
 //! `PLAN.sig` on disk: read whole, written whole. Two who sign at the same time on one machine come one after the other.
 
 use crate::approval::{Approval, FILE_BYTES_MAX, SignatureFile};
+use crate::commands::plan_file::SIGNATURES;
 use crate::error::Failure;
 use crate::problem::{Place, Problem, unreadable};
 use crate::report::ReportError;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// Where a plan's signatures are: its path with `.sig`.
 pub fn path_of(plan: &Path) -> PathBuf {
     let mut path = plan.as_os_str().to_owned();
-    path.push(".sig");
+    path.push(".");
+    path.push(SIGNATURES);
     path.into()
 }
 
