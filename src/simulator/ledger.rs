@@ -35,8 +35,12 @@ pub struct Entry {
     pub batch: u32,
     /// Position among all items carried out, from 1.
     pub order: u32,
+    /// When it was accepted, in milliseconds since the simulator's start.
+    pub accepted_ms: u64,
     /// What it comes to.
     pub fate: Fate,
+    /// When it comes to that, on the same clock; an item that never settles, never.
+    pub settles_ms: Option<u64>,
     /// Whether an earlier process accepted it.
     pub restored: bool,
 }
@@ -113,7 +117,9 @@ impl State {
             comment: item.submission.by.comment.clone(),
             batch: item.submission.batch,
             order,
+            accepted_ms: item.accepted,
             fate: item.fate,
+            settles_ms: item.settles(),
             restored: item.restored,
         };
         Ledger {

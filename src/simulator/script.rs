@@ -1,11 +1,12 @@
 //! Answers that a test writes in advance, so that every way an act can end is made on purpose.
 //!
 //! Queues, one for acts and one for polls: each call takes the next answer; when none is left, calls are genuine again.
+//! What fails is said by action and agent, as which call that will be depends on the client.
 
 use super::state::SimItem;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// What shall become of the next calls and connections.
@@ -19,6 +20,8 @@ pub struct Script {
     pub items: Vec<ScriptedItem>,
     /// So many of the next accepted connections are closed before a byte is read. Only where it is served.
     pub close_connections: u32,
+    /// What is carried out from now on fails where it is this action, by its name, on this agent.
+    pub failing: Vec<(String, String)>,
 }
 
 /// What each poll of an item's remediations shows; the last word stays. It ends at once as its last word says.
@@ -94,6 +97,7 @@ pub(super) struct Queues {
     pub(super) close_connections: u32,
     /// By the key of the item.
     pub(super) items: HashMap<u64, Statuses>,
+    failing: HashSet<(String, String)>,
 }
 
 /// What is shown of one item.
@@ -127,5 +131,11 @@ impl Queues {
         self.acts.extend(script.acts);
         self.polls.extend(script.polls);
         self.close_connections = self.close_connections.saturating_add(script.close_connections);
+        self.failing.extend(script.failing);
+    }
+
+    /// Whether that action is to fail on that agent.
+    pub(super) fn fails(&self, action: &str, agent_id: &str) -> bool {
+        !self.failing.is_empty() && self.failing.contains(&(action.to_owned(), agent_id.to_owned()))
     }
 }

@@ -136,6 +136,11 @@ impl Item {
     pub(super) fn unique_id(&self) -> &str {
         &self.text[usize::from(self.agent_len) + usize::from(self.event_len)..]
     }
+
+    /// Since the simulator's start, in milliseconds; none for what never settles.
+    pub(super) fn settles(&self) -> Option<u64> {
+        (self.fate != Fate::NeverSettles).then(|| self.accepted.saturating_add(self.settle))
+    }
 }
 
 impl State {
@@ -190,8 +195,10 @@ impl State {
         let mut ids = Vec::with_capacity(act.len());
         for item in act {
             let key = item_key(options, item);
+            let fails = self.script.fails(&options.actions[item.action].name, &item.agent_id);
             let mut item = new_item(options, chance, now, key, item, Arc::clone(&submission));
-            item.fate = self.scripted_fate(options, key).unwrap_or(item.fate);
+            let scripted = self.scripted_fate(options, key).or(fails.then_some(Fate::Fails));
+            item.fate = scripted.unwrap_or(item.fate);
             ids.push((key, self.add(options, chance, key, item)));
         }
         self.counters.carried_out += act.len() as u64;
@@ -248,7 +255,7 @@ impl State {
         if hidden || options.actions[usize::from(item.action)].request_type != shown_by {
             return None;
         }
-        let settled = (item.fate != Fate::NeverSettles && age >= item.settle).then_some(item.fate);
+        let settled = item.settles().is_some_and(|at| millis(now) >= at).then_some(item.fate);
         let item = item.clone();
         let scripted = match self.script.items.is_empty() {
             true => None,

@@ -267,7 +267,8 @@ async fn the_ledger_tells_what_was_carried_out_and_what_more_than_once() {
     assert_eq!(
         served["entries"][3],
         json!({"remediation_id": id, "action_id": 9002, "agent_id": "agent-0", "event_id": "event-1", "event_type": "FILE",
-            "pid": 0, "unique_id": "-1", "comment": "INC-7", "batch": 2, "order": 4, "fate": "fails", "restored": false})
+            "pid": 0, "unique_id": "-1", "comment": "INC-7", "batch": 2, "order": 4, "accepted_ms": 0, "fate": "fails", "settles_ms": 1000,
+            "restored": false})
     );
 }
 

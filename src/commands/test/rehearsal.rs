@@ -132,7 +132,7 @@ fn script_of(behaviour: &Behaviour, picking: &Picking<'_>) -> Result<Script, Pro
         }
     }
     let (acts, polls) = (answers(&behaviour.acts), answers(&behaviour.polls));
-    Ok(Script { acts, polls, items, close_connections: 0 })
+    Ok(Script { acts, polls, items, ..Script::default() })
 }
 
 /// What the API gets of an item.

@@ -90,6 +90,29 @@ async fn polls_have_a_queue_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_script_lets_fail_fails_whenever_it_comes_and_the_ledger_says_when() {
+    let settle = Delay::Fixed(Duration::from_millis(300));
+    let simulator = Simulator::new(Options { settle, never_settle_percent: 100.0, ..Options::default() });
+    let before = act(&simulator, &[file(AGENT, 1)]).await.ids().remove(0);
+    let named = |action: &str, agent: &str| (action.to_owned(), agent.to_owned());
+    let failing = vec![named("quarantine-file", AGENT), named("delete-file", "other")];
+    simulator.script(Script { failing, ..Script::default() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let failed = act(&simulator, &[file(AGENT, 2)]).await.ids().remove(0);
+    let other = act(&simulator, &[file("other", 3)]).await.ids().remove(0);
+    tokio::time::sleep(Duration::from_millis(299)).await;
+    assert_eq!(poll(&simulator, &failed).await.json()["status"], "queued");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for (id, status) in [(before, "queued"), (failed, "failed"), (other, "queued")] {
+        assert_eq!(poll(&simulator, &id).await.json()["status"], status);
+    }
+    let times: Vec<_> =
+        simulator.ledger().entries.iter().map(|entry| (entry.accepted_ms, entry.fate, entry.settles_ms)).collect();
+    let never = |accepted| (accepted, Fate::NeverSettles, None);
+    assert_eq!(times, [never(0), (1_000, Fate::Fails, Some(1_300)), never(1_000)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_many_connections_break_and_the_ledger_knows_when() {
     let simulator = Simulator::new(Options {
         break_before_percent: 20.0,
