@@ -189,9 +189,6 @@ fn run(source: &Source<'_>, picked: &Picked<'_>, out: &mut dyn Write) -> Result<
         ("comment", view.comment.to_owned()),
         ("took", format!("{took}, from {} to {ended}", view.started)),
         ("calls", calls),
-        ("operator", view.operator.unwrap_or_default().to_owned()),
-        ("retry of", view.retry_of.unwrap_or_default().to_owned()),
-        ("note", view.state_warning.unwrap_or_default().to_owned()),
     ] {
         if !value.is_empty() {
             writeln!(out, "  {name:9} {}", inert::terminal(&value))?;
@@ -203,14 +200,18 @@ fn run(source: &Source<'_>, picked: &Picked<'_>, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-/// What there is to say of waves, approvals and failures, each with its name.
+/// What there is to say of who began it, and of waves, approvals and failures, each with its name.
 pub(super) fn released(source: &Source<'_>, picked: &Picked<'_>) -> Vec<(&'static str, String)> {
     let totals = &source.folded.totals;
     let all = source.header.release.waves.len();
     let asks = if totals.asks { ", the next one waits for a person" } else { "" };
     let waves = (all > 1 && totals.first.is_some())
         .then(|| format!("{} of {all} began{asks}", usize::from(totals.promoted) + 1));
+    let said = |text: &Option<String>| text.clone().unwrap_or_default();
     let lines = [
+        ("operator", said(&source.run.operator)),
+        ("retry of", said(&source.run.retry_of)),
+        ("note", said(&source.run.state_warning)),
         ("waves", waves.unwrap_or_default()),
         ("opened", totals.promotions.join("; ")),
         ("approved", source.approvals().join("; ")),
