@@ -8,14 +8,14 @@ use super::confirm::{Approved, Asking};
 use super::inputs::{self, Prepared};
 use super::run::{Going, carry_out, runtime};
 use super::taken::{same_tenant, simulator_of};
-use super::{approvals, confirm, plan_file, planned_files, report_paths, tell};
+use super::{approvals, confirm, held, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
 use crate::engine::fact::ItemId;
 use crate::engine::{Approval, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
 use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
-use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, amiss_with_run, is_held};
+use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, amiss_with_run};
 use crate::report;
 use std::path::{Path, PathBuf};
 
@@ -52,10 +52,7 @@ fn look(plan: &Plan, order: &Applying) -> Result<Vec<Approval>, Failure> {
             inert::terminal(&tenant.name)
         )));
     }
-    let held = is_held(plan);
-    if !held.is_empty() {
-        return Err(Failure::Held(format!("{}\nnothing was sent", held.join("\n"))));
-    }
+    held::check(plan, "nothing was sent")?;
     let files = &plan.header.files;
     planned_files::check_unchanged(files)?;
     if files.iter().any(|file| file.name == STDIN) && !order.running.quiet {

@@ -1,7 +1,7 @@
 //! `quell approve`: shows what a plan would do, asks, signs it, and writes the signature beside it.
 //!
-//! It refuses early what could never count: a plan that needs nobody, a key or name that the allowed signers file does not
-//! know. Nothing is sent, no token is read.
+//! It refuses early what could never count: a plan that is held or needs nobody, a key or name that the allowed signers
+//! file does not know. Nothing is sent, no token is read.
 
 mod key;
 mod signature_file;
@@ -11,14 +11,14 @@ pub(super) use signature_file::text_of;
 
 use self::key::Key;
 use super::terminal::{self, Question};
-use super::{approvals, plan_file, say, tell};
+use super::{approvals, held, plan_file, say, tell};
 use crate::approval::{
     self, Approval, NAMESPACE, NotCounted, Payload, Refused, Requirement, SignatureFile, Signers, Subject,
 };
 use crate::cli::Approving;
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
-use crate::plan::{Plan, is_held, show};
+use crate::plan::{Plan, show};
 use crate::report::inert;
 use crate::tenant::show_duration;
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +27,7 @@ use std::time::Duration;
 /// Reads the plan file and signs it.
 pub fn execute(order: &Approving) -> Result<ExitCode, Failure> {
     let plan = plan_file::read(&order.plan)?;
-    refuse_held(&plan)?;
+    held::check(&plan, "nothing was signed")?;
     requirement(&plan)?;
     let subject = approvals::subject_of(&plan)?;
     let signers = approvals::signers_of(&plan, &order.plan)?;
@@ -56,7 +56,8 @@ pub struct Read<'a> {
 /// cannot be read, signed or written.
 pub fn approve(order: &Approving, read: Read<'_>, now: Timestamp) -> Result<ExitCode, Failure> {
     let plan = read.plan;
-    refuse_held(plan)?;
+    // No signature lets a plan pass that its guards hold.
+    held::check(plan, "nothing was signed")?;
     let requirement = requirement(plan)?;
     let signers = Signers::read(read.signers_name, read.signers_text).map_err(Failure::Problems)?;
     let before = signature_file::read(&path_of(&order.plan))?;
@@ -77,18 +78,6 @@ pub fn approve(order: &Approving, read: Read<'_>, now: Timestamp) -> Result<Exit
     let (people, _) = judged(&after, read, &requirement, now)?;
     report(order, &after, people, requirement.min)?;
     Ok(ExitCode::Fine)
-}
-
-/// Nobody signs what is not carried out whoever signs it.
-fn refuse_held(plan: &Plan) -> Result<(), Failure> {
-    let held = is_held(plan);
-    if held.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Held(format!(
-        "this plan is held, and `quell apply` refuses it; nothing was signed\n{}",
-        held.join("\n")
-    )))
 }
 
 fn requirement(plan: &Plan) -> Result<Requirement, Failure> {

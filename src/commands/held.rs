@@ -10,12 +10,20 @@ use serde_json::json;
 /// Refuses a plan that is held, before anything of the state folder or the token is touched. It is shown first.
 pub(super) fn refuse(plan: &Plan, running: &Running) -> Result<(), Failure> {
     let holds = is_held(plan);
+    if !holds.is_empty() {
+        let facts = json!({"playbook": plan.header.playbook, "tenant": plan.header.tenant.name, "holds": holds});
+        announce(running, "held", &show::text(plan), facts);
+    }
+    check(plan, "nothing was sent")
+}
+
+/// The same without showing it; says what was not done.
+pub(super) fn check(plan: &Plan, not_done: &str) -> Result<(), Failure> {
+    let holds = is_held(plan);
     if holds.is_empty() {
         return Ok(());
     }
-    let facts = json!({"playbook": plan.header.playbook, "tenant": plan.header.tenant.name, "holds": holds});
-    announce(running, "held", &show::text(plan), facts);
-    Err(Failure::Held(format!("this plan is held, nothing was sent\n{}", holds.join("\n"))))
+    Err(Failure::Held(format!("this plan is held, {not_done}\n{}", holds.join("\n"))))
 }
 
 /// The items that a rule protects, for the beginning of a run. Given whenever a process begins to work on one: it may have

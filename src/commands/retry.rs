@@ -16,7 +16,7 @@ use crate::engine::fact::ItemId;
 use crate::engine::{Outcome, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
-use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, is_held, show};
+use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -72,12 +72,12 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         plan_file::write(&plan, output)?;
         say(&show::text(&plan))?;
         tell_next(&plan, output);
-        let held = is_held(&plan);
-        return if held.is_empty() { Ok(ExitCode::Fine) } else { Err(Failure::Held(held.join("\n"))) };
+        held::check(&plan, "nothing was sent")?;
+        return Ok(ExitCode::Fine);
     }
-    approvals::refuse_without(&plan, running)?;
     report_paths::check(running, None, state)?;
     held::refuse(&plan, running)?;
+    approvals::refuse_without(&plan, running)?;
     let asking = Asking { yes: retrying.yes, look_first: "it with --dry-run", runtime: &runtime };
     let approved = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };

@@ -45,10 +45,11 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     // The simulator's time is the runtime's.
     let _entered = runtime.enter();
     let prepared = inputs::prepare(&order.selection, order.simulate)?;
-    approvals::refuse_without(&prepared.plan, &order.running)?;
     report_paths::check(&order.running, Some(&order.selection), &order.state)?;
     let Order { running, state, keeping, yes, .. } = order;
+    // Before approvals: whoever would sign it first would sign what nobody can carry out.
     held::refuse(&prepared.plan, running)?;
+    approvals::refuse_without(&prepared.plan, running)?;
     let asking = Asking { yes: *yes, look_first: "`quell plan`", runtime: &runtime };
     let approved = confirm::show_and_ask(&prepared.plan, &[], &asking, running, (state, *keeping))?;
     let going = Going { running, state, retry_of: None, permitted: None, once: false, approved };

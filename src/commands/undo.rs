@@ -5,14 +5,14 @@
 
 use super::standing::Standing;
 use super::taken::same_tenant;
-use super::{approvals, plan, plan_file, say, tell};
+use super::{approvals, held, plan, plan_file, say, tell};
 use crate::cli::Taking;
 use crate::engine::Outcome;
 use crate::engine::fact::{Finding, Moment, What};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{RunReader, holder_of_run};
 use crate::plan::undo::{self, Fate};
-use crate::plan::{Plan, is_held, show};
+use crate::plan::{Plan, show};
 use crate::report::{Ending, words};
 use std::path::Path;
 
@@ -40,10 +40,7 @@ pub fn execute(run: &str, output: &Path, taking: &Taking, state: &Path) -> Resul
         tell(&format!("run {id} is not finished: what `quell resume {id}` does later is not undone by this plan"));
     }
     plan::tell_next(&plan, output);
-    let held = is_held(&plan);
-    if !held.is_empty() {
-        return Err(Failure::Held(held.join("\n")));
-    }
+    held::check(&plan, "nothing was sent")?;
     Ok(ExitCode::Fine)
 }
 
