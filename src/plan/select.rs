@@ -96,6 +96,8 @@ pub(super) struct Selection {
     pub(super) chosen: Vec<Chosen>,
     pub(super) without: Vec<RowWithoutItem>,
     pub(super) bad: Vec<BadRow>,
+    /// What the other steps say of events that only steps with `once: target` take, in order of events.
+    besides: Vec<(u32, String)>,
 }
 
 /// Judges every row. With `named_only`, a row that names no action is selected by no step.
@@ -134,6 +136,11 @@ pub(super) fn select(
         if selection.chosen.len() == before {
             let reason = no_step(steps, event, &verdicts);
             selection.without.push(row_without_item(event.place, reason));
+        } else if selection.chosen[before..].iter().all(|chosen| steps[usize::from(chosen.step)].flow.once) {
+            let clauses = clauses(steps, event, &verdicts);
+            if !clauses.is_empty() {
+                selection.besides.push((index, said(clauses.into_iter())));
+            }
         }
     }
     selection
@@ -154,6 +161,12 @@ pub(super) fn actions_of_rows<'a>(actions: &'a [Action], events: &[Event]) -> Ve
 }
 
 impl Selection {
+    /// What the steps without `once: target` say of an event that only those with it take.
+    pub(super) fn take_besides(&mut self, event: u32) -> Option<String> {
+        let found = self.besides.binary_search_by_key(&event, |(index, _)| *index).ok()?;
+        Some(std::mem::take(&mut self.besides[found].1))
+    }
+
     /// Takes repeated events out of what was chosen; a row that has nothing left is a duplicate.
     pub(super) fn leave_out(&mut self, repeats: &[(u32, u32)], events: &[Event]) {
         if repeats.is_empty() {
@@ -268,14 +281,19 @@ fn no_step(steps: &[ReadyStep], event: &Event, verdicts: &[Verdict]) -> String {
         }));
         return format!("no step selects it: event type {}, {names}", event.event_type);
     }
+    format!("no step selects it: {}", said(clauses(steps, event, verdicts).into_iter()))
+}
+
+/// Why each step that does not select the row does not.
+fn clauses(steps: &[ReadyStep], event: &Event, verdicts: &[Verdict]) -> Vec<String> {
     let asked = escaped(event.action.as_deref().unwrap_or_default());
-    let clauses = said(steps.iter().zip(verdicts).filter_map(|(step, verdict)| match verdict {
+    let clause = |(step, verdict): (&ReadyStep, &Verdict)| match verdict {
         Verdict::OtherType => Some(format!("{} does not take {}", step.name, event.event_type)),
         Verdict::OtherAction => Some(format!("{} is not the row's action `{asked}`", step.name)),
         Verdict::FilterSaysNo => Some(format!("{}: its filter says no", step.name)),
         Verdict::Selects | Verdict::NamesNone => None,
-    }));
-    format!("no step selects it: {clauses}")
+    };
+    steps.iter().zip(verdicts).filter_map(clause).collect()
 }
 
 fn said(clauses: impl Iterator<Item = String>) -> String {

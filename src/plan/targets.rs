@@ -154,16 +154,12 @@ fn rebuild(
             }
         }
         if let (Some(step), true, true) = (left_out, own.is_empty(), whole.is_empty()) {
-            let reason = match stands.contains_key(&(of, step)) {
-                true => format!(
-                    "no step selects it: {} goes once for its target, by another row",
-                    steps[usize::from(step)].name
-                ),
-                false => format!(
-                    "no step selects it: {} goes once for each target of which another step takes something",
-                    steps[usize::from(step)].name
-                ),
+            let others = selection.take_besides(index).map(|said| format!("{said}, ")).unwrap_or_default();
+            let once = match stands.contains_key(&(of, step)) {
+                true => "goes once for its target, by another row",
+                false => "goes once for each target of which another step takes something",
             };
+            let reason = format!("no step selects it: {others}{} {once}", steps[usize::from(step)].name);
             selection.without.push(super::select::row_without_item(event.place, reason));
         }
         let agent = (!whole.is_empty()).then(|| Event { event_type: EventType::Agent, pid: 0, ..event.clone() });

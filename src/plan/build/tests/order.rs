@@ -54,9 +54,12 @@ fn a_step_that_goes_once_has_one_item_for_each_target_of_which_another_step_take
     assert_eq!(
         without,
         [
-            "3: no step selects it: isolate goes once for its target, by another row",
-            "5: no step selects it: isolate goes once for each target of which another step takes something",
-            "6: no step selects it: isolate goes once for each target of which another step takes something",
+            "3: no step selects it: kill does not take FILE, quarantine: its filter says no, isolate goes once for its \
+             target, by another row",
+            "5: no step selects it: kill does not take NETWORK, quarantine does not take NETWORK, isolate goes once for each \
+             target of which another step takes something",
+            "6: no step selects it: kill does not take AGENT, quarantine does not take AGENT, isolate goes once for each \
+             target of which another step takes something",
         ]
     );
     let isolated = &plan.events[plan.items[1].event as usize];
