@@ -4,6 +4,8 @@
 #[path = "support/bench.rs"]
 #[expect(dead_code, reason = "other tests look at more of it")]
 mod bench;
+#[path = "support/signers.rs"]
+mod signers;
 
 use bench::{Bench, Done};
 use clap::Parser;
@@ -13,8 +15,7 @@ use quell::commands::approve::{Read, approve};
 use quell::commands::inputs;
 use quell::plan::Plan;
 use quell::simulator::{Delay, Options};
-use ssh_key::private::Ed25519Keypair;
-use ssh_key::{LineEnding, PrivateKey};
+use signers::signer;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -69,7 +70,7 @@ impl Repository {
     /// Signs with the test key of that number; what is said when it does not come to that.
     fn approve(&self, key: u8, change: impl FnOnce(&mut Approving)) -> Result<(), String> {
         let file = self.path(&format!("key-{key}"));
-        fs::write(&file, self::key(key).to_openssh(LineEnding::LF).expect("a key").as_bytes()).expect("it is written");
+        fs::write(&file, signers::key(key)).expect("it is written");
         self.write("a.plan", "what is in it is told by who calls");
         let mut order = Approving {
             plan: self.path("a.plan"),
@@ -110,14 +111,6 @@ fn now() -> jiff::Timestamp {
 
 fn subject(plan: &Plan) -> Subject {
     Subject { plan_digest: plan.header.digest.clone(), file_sha256: [7; 32] }
-}
-
-fn key(number: u8) -> PrivateKey {
-    PrivateKey::from(Ed25519Keypair::from_seed(&[number; 32]))
-}
-
-fn signer(name: &str, number: u8) -> String {
-    format!("{name} namespaces=\"quell\" {}\n", key(number).public_key().to_openssh().expect("a public key"))
 }
 
 #[test]
@@ -328,7 +321,7 @@ fn a_plan_of_anything_else_is_not_approved() {
 #[test]
 fn a_plan_file_is_reviewed_signed_and_applied_and_nothing_else_is() {
     let repository = Repository::new("{}");
-    fs::write(repository.path("key"), key(1).to_openssh(LineEnding::LF).expect("a key").as_bytes()).expect("written");
+    fs::write(repository.path("key"), signers::key(1)).expect("written");
     assert_eq!(repository.quell(&["plan", "playbooks/contain.yaml", "-o", "a.plan"]).0, Some(0));
     let apply = |operator: &str| repository.quell(&["apply", "a.plan", "--yes", "--operator", operator]);
     let held = |expected: &str, operator: &str| {
@@ -381,7 +374,7 @@ fn who_may_approve_a_run_may_approve_its_undo_and_retry_wherever_their_plans_lie
     write("allowed_signers", &(alice.clone() + &eve));
     write("mine/allowed_signers", &eve);
     for (name, number) in [("alice", 1), ("eve", 3)] {
-        write(name, &key(number).to_openssh(LineEnding::LF).expect("a key"));
+        write(name, &signers::key(number));
     }
     write(
         "p.yaml",

@@ -187,9 +187,14 @@ fn check_item(item: &Value, outcome: &str, entry: Option<&Value>) {
     }
 }
 
-/// What tells one deed from another, in a report and in a ledger.
+/// What tells one deed from another, in a report and in a ledger. What is done to a host is about no event: an action's
+/// `fill` sends other ids than the row has.
 fn deed(of: &Value) -> String {
-    ["action_id", "agent_id", "event_id", "pid", "unique_id"].map(|field| of[field].to_string()).join(" ")
+    let fields: &[&str] = match of["event_type"].as_str() {
+        Some("AGENT") => &["action_id", "agent_id"],
+        _ => &["action_id", "agent_id", "event_id", "pid", "unique_id"],
+    };
+    fields.iter().map(|field| of[*field].to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// A command that goes on.
