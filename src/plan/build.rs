@@ -7,7 +7,7 @@ use super::narrow::Narrowing;
 use super::problems::{self, Origin, Problems};
 use super::protected::{Matches, Rules};
 use super::select::{BadRow, ReadyStep, Selection};
-use super::steps::{CompiledStep, check_columns, check_filters, compiled_steps};
+use super::steps::{CompiledStep, check_ages, check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedFile, PlannedRelease, PlannedReport, PlannedTenant, RowWithoutItem};
 use super::{approval, digest, guards, release, repeats, select, settings, targets, unjudged};
 use crate::events::{Events, RefusedRow};
@@ -89,6 +89,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
         Work::AdHoc(_) => None,
     };
     targets::check_column(column, &events.rows, &origin, &mut found);
+    check_ages(&steps, tenant, &events.rows, &origin, &mut found);
     approval::check(&work, Some(tenant), &vars, &origin, &mut found);
     let flag = narrowing.filter.as_ref().map(|filter| CompiledStep::of_flag(filter, &vars, &mut found));
     check_columns(flag.as_slice(), &events, &Origin::CommandLine, &mut found);

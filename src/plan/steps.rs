@@ -1,12 +1,12 @@
 //! Steps as they were asked for become steps that can judge rows: the action found, the filter compiled, its columns
 //! known to exist. What fails is reported and left out, so that the other steps are checked all the same.
 
-use super::PlannedFlow;
 use super::build::Work;
 use super::filter::{ColumnReader, Filter, FilterError};
 use super::problems::{Origin, Problems};
 use super::select::{self, ReadyStep};
-use crate::events::{Events, snake_case};
+use super::{PlannedFlow, event_age};
+use crate::events::{Event, Events, snake_case};
 use crate::playbook::{Flow, Playbook, Step};
 use crate::problem::{Place, listed, nearest};
 use crate::tenant::{Action, EventType, FillField, Tenant};
@@ -120,7 +120,8 @@ impl<'a> Wanted<'a> {
         if let (Some(Flow { once: true, .. }), Some(action)) = (self.flow, action) {
             self.check_once(&tenant.actions[action], origin, problems);
         }
-        CompiledStep { name: self.name.to_owned(), action, filter, flow: self.planned_flow(steps) }
+        let age_place = self.flow.and_then(|flow| flow.max_event_age.as_ref()).map(|age| age.place);
+        CompiledStep { name: self.name.to_owned(), action, filter, flow: self.planned_flow(steps), age_place }
     }
 
     /// One item for a whole target is about its host: the action has to take hosts, and to say which event that is.
@@ -174,6 +175,8 @@ pub(super) struct CompiledStep {
     action: Option<usize>,
     filter: Option<(String, Place, Filter)>,
     flow: PlannedFlow,
+    /// Where its `max_event_age` stands.
+    age_place: Option<Place>,
 }
 
 impl CompiledStep {
@@ -181,7 +184,7 @@ impl CompiledStep {
     pub(super) fn of_flag(filter: &str, vars: &BTreeMap<String, String>, problems: &mut Problems) -> Self {
         let wanted = Wanted { filter: Some((filter, Place::default())), ..Wanted::ad_hoc("--where", None) };
         let filter = wanted.compile_filter(vars, &Origin::CommandLine, problems);
-        Self { name: wanted.name.to_owned(), action: None, filter, flow: PlannedFlow::default() }
+        Self { name: wanted.name.to_owned(), action: None, filter, flow: PlannedFlow::default(), age_place: None }
     }
 
     /// What of it judges rows.
@@ -198,6 +201,26 @@ impl CompiledStep {
 
 fn names_of(actions: &[Action]) -> impl Iterator<Item = &str> {
     actions.iter().map(|action| action.name.as_str())
+}
+
+/// Events without any time are told once for each step that judges by it, where it could take any of them.
+pub(super) fn check_ages(
+    steps: &[CompiledStep],
+    tenant: &Tenant,
+    events: &[Event],
+    origin: &Origin,
+    problems: &mut Problems,
+) {
+    let column = event_age::COLUMN;
+    for (step, place) in steps.iter().filter_map(|step| Some((step, step.age_place?))) {
+        let types = step.action.map_or(&[][..], |action| &tenant.actions[action].event_types);
+        let takes = |event: &Event| step.flow.once || types.contains(&event.event_type);
+        if events.iter().any(takes) && !ColumnReader::of_names([column]).missing(events).is_empty() {
+            let message = format!("no event has a column `{column}`, by which `max_event_age` judges");
+            let help = format!("name the column with their times in the mapping, for example `{column}: Detected`");
+            problems.push(origin.problem(place, "", message, Some(help)));
+        }
+    }
 }
 
 /// A column that no row has is a mistake in the filter; one that only some rows have is null in the others.
