@@ -4,7 +4,9 @@
 use super::tell;
 use crate::cli::{LogFormat, Running};
 use crate::engine::Progress;
+use crate::report::words;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -139,10 +141,15 @@ fn figures(progress: &Progress, elapsed: Duration) -> String {
     if let Some(left) = progress.calls_left {
         parts.push(format!("{left} calls left"));
     }
-    match (progress.waits_until, time_to_go(progress, elapsed)) {
+    // However long a person takes says nothing of how fast the run is.
+    let left = time_to_go(progress, elapsed).filter(|_| progress.awaits.is_none());
+    match (progress.waits_until, left) {
         (Some(_), _) => parts.push("waiting after a refusal or a failed call".to_owned()),
         (None, Some(left)) => parts.push(format!("about {} to go", crate::tenant::show_duration(left))),
         (None, None) => {}
+    }
+    if let Some((wave, until)) = progress.awaits {
+        parts.push(format!("waiting until {} for a person to let wave {wave} begin", words::time(until)));
     }
     if progress.stopping {
         parts.push("stopping: no further acts".to_owned());
@@ -160,7 +167,7 @@ fn time_to_go(progress: &Progress, elapsed: Duration) -> Option<Duration> {
 }
 
 fn json(run: &str, progress: &Progress, elapsed: Duration) -> String {
-    serde_json::json!({
+    json!({
         "event": "progress",
         "run": run,
         "seconds": elapsed.as_secs(),
@@ -178,6 +185,7 @@ fn json(run: &str, progress: &Progress, elapsed: Duration) -> String {
         "throttled": progress.throttled,
         "in_flight": progress.in_flight,
         "calls_left": progress.calls_left,
+        "awaits": progress.awaits.map(|(wave, until)| json!({"wave": wave, "until": words::time(until)})),
         "stopping": progress.stopping,
     })
     .to_string()
@@ -186,6 +194,7 @@ fn json(run: &str, progress: &Progress, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::fact::Moment;
 
     #[test]
     fn a_line_says_how_far_the_run_is() {
@@ -204,6 +213,17 @@ mod tests {
             "contain-0612-7f3: 120 of 1000 settled, 300 sent; 110 succeeded, 8 failed, 2 unclear, 4 calls left, about \
              7m 20s to go"
         );
+        let awaits = Some((2, Moment(1_718_161_200_000)));
+        for seconds in [60, 6000] {
+            let waiting = Progress { items: 1000, sent: 10, settled: 10, succeeded: 10, awaits, ..Progress::default() };
+            let elapsed = Duration::from_secs(seconds);
+            assert_eq!(
+                line("r", &waiting, elapsed),
+                "r: 10 of 1000 settled, 10 sent; 10 succeeded, waiting until 2024-06-12T03:00:00.000Z for a person to let \
+                 wave 2 begin"
+            );
+            assert!(json("r", &waiting, elapsed).contains(r#""awaits":{"wave":2,"until":"2024-06-12T03:00:00.000Z"}"#));
+        }
         let done = Progress { items: 3, settled: 3, succeeded: 3, ..Progress::default() };
         assert_eq!(line("r", &done, Duration::from_secs(60)), "r: 3 of 3 settled, 0 sent; 3 succeeded");
     }

@@ -162,6 +162,8 @@ pub struct Progress {
     pub calls_left: Option<u32>,
     /// Until when a refusal or the network makes everybody wait.
     pub waits_until: Option<Moment>,
+    /// The wave that begins once a person says so, and until when it may.
+    pub awaits: Option<(u16, Moment)>,
     /// Whether no further act will be sent.
     pub stopping: bool,
 }
@@ -254,6 +256,7 @@ impl Engine {
             calls_left: self.limiter.left(self.now),
             waits_until: self.limiter.shut_until(self.now),
             stopping: self.stopping.is_some(),
+            awaits: self.gate().filter(|_| self.stopping.is_none()).and_then(|gate| Some((gate.wave, gate.awaits?))),
             waves: self.waves(),
             gets: self.progress.gets + u64::from(self.tally_gets),
             throttled: self.progress.throttled + u64::from(self.tally_throttled),
