@@ -116,10 +116,12 @@ fn a_playbook_that_is_being_carried_out_is_not_begun_again_and_its_run_is_named(
     let third = bench.done(bench.quell(&["resume"]));
     assert!(!first.has_ended(), "they did not wait for it");
     let process = first.id();
-    for (done, does) in [(&second, r#"is carrying out the playbook "nightly""#), (&third, "is working on run nightly-")]
-    {
+    for (done, is, does) in [
+        (&second, "with run nightly-", r#"is carrying out the playbook "nightly""#),
+        (&third, "is working on run nightly-", ""),
+    ] {
         assert_eq!(done.code, Some(3), "{}", done.stderr);
-        let holder = format!("error: process {process} with run nightly-");
+        let holder = format!("error: process {process} {is}");
         assert!(done.stderr.contains(&holder) && done.stderr.contains(does), "{}", done.stderr);
     }
     fine(&first.wait());

@@ -345,10 +345,16 @@ fn a_second_run_on_the_same_state_folder_and_tenant_is_held_back_at_once_and_tol
     bench.events(300);
     let mut first = bench.start(bench.run(&["--report", "json=r.json"]));
     assert!(first.wait_until(|| simulator.counters().posts > 0));
-    for second in [bench.run(&["--quiet"]), bench.quell(&["resume", "--quiet"])] {
+    let process = format!("error: process {} ", first.id());
+    for (second, does) in [
+        (bench.run(&["--quiet"]), "with run events-"),
+        (bench.quell(&["resume", "--quiet"]), "is working on run events-"),
+    ] {
         let done = bench.done(second);
         assert_eq!(done.code, Some(3), "{}", done.stderr);
-        assert!(done.stderr.contains("with run events-"), "it names the holder: {}", done.stderr);
+        let said = done.stderr.find(&process).map(|at| &done.stderr[at + process.len()..]);
+        assert!(said.is_some_and(|said| said.starts_with(does)), "it names the holder: {}", done.stderr);
+        assert_eq!(done.stderr.matches("events-").count(), 1, "and the run once: {}", done.stderr);
     }
     assert!(!first.has_ended(), "it was held back while the first went on");
     assert_eq!(first.wait().code, Some(0));

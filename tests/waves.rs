@@ -41,6 +41,11 @@ fn count(report: &Value, outcome: &str) -> u64 {
     report["summary"]["outcomes"][outcome].as_u64().expect("a count")
 }
 
+fn newest(bench: &Bench) -> String {
+    let runs = quell(bench, "runs").stdout;
+    runs.split_whitespace().next().expect("a run").to_owned()
+}
+
 fn report(bench: &Bench) -> Value {
     serde_json::from_str(&quell(bench, "report --format json").stdout).expect("JSON")
 }
@@ -182,8 +187,39 @@ fn a_run_that_goes_on_hears_stop_and_promote_from_another_terminal() {
     assert!(done.stdout.contains("`quell stop` was given"), "{}", done.stdout);
     assert_eq!(carried_out(&bench), 12);
     assert_eq!(quell(&bench, "stop").code, Some(2), "nothing goes on");
+    let stop = quell(&bench, &format!("stop {}", newest(&bench)));
+    assert!(stop.code == Some(2) && stop.stderr.contains("`quell resume sweep-"), "{}", stop.stderr);
     let done = quell(&bench, "promote");
     assert_eq!((done.code, carried_out(&bench)), (Some(0), 20), "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn a_run_that_does_not_hear_is_not_said_to_have_heard() {
+    let (bench, simulator) = bench(options(), 10, "waves: [2, 100%]\npromote: {confirm_within: 10m}");
+    let mut going = bench.start(bench.quell(&RUN));
+    let asks = |bench: &Bench| quell(bench, "show").stdout.contains("the next one waits for a person");
+    assert!(going.wait_until(|| simulator.counters().gets >= 2 && asks(&bench)), "it waits for a person");
+    let run = newest(&bench);
+    let deaf = format!("error: process {} works on run {run} and has not heard it for 5 s\n", going.id());
+    going.signal(rustix::process::Signal::STOP);
+    for ask in ["promote", "stop"] {
+        let done = quell(&bench, &format!("{ask} {run}"));
+        assert_eq!(done.code, Some(3), "{ask}: {}", done.stderr);
+        assert!(
+            done.stderr.starts_with(&deaf) && done.stderr.contains(&format!("`quell resume {run}`")),
+            "{}",
+            done.stderr
+        );
+    }
+    // Killed, it hears nothing of it any more, and neither does whoever takes the run up.
+    going.signal(rustix::process::Signal::KILL);
+    assert_eq!(going.wait().code, None);
+    let done = quell(&bench, &format!("stop {run}"));
+    assert!(done.code == Some(2) && done.stderr.contains("it sends nothing; `quell resume sweep-"), "{}", done.stderr);
+    let done = quell(&bench, &format!("promote {run}"));
+    assert_eq!((done.code, carried_out(&bench)), (Some(0), 10), "{}{}", done.stdout, done.stderr);
+    let done = quell(&bench, &format!("stop {run}"));
+    assert!(done.code == Some(2) && done.stderr.contains("it is finished: `quell show sweep-"), "{}", done.stderr);
 }
 
 #[test]

@@ -7,8 +7,23 @@ use crate::cli::{Promoting, Running, Taking};
 use crate::engine::{Gate, Promotion};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
-use crate::journal::{self, Requests};
+use crate::journal::{self, Requests, StoreError};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a run is waited for that was asked something. It looks every second.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has heard.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// The run has taken it.
+    Yes,
+    /// Nobody works on the run any more. Whoever takes it up clears what was asked before.
+    NobodyThere,
+}
 
 /// `quell stop`
 pub fn stop(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
@@ -16,12 +31,51 @@ pub fn stop(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
         Some(run) => unresolved::named(run, state)?,
         None => live(state)?,
     };
-    if journal::holder_of_run(state, &tenant, &id)?.is_none() {
-        return Err(Failure::Usage(format!("nobody works on run {id}: there is nothing to stop")));
+    let requests = Requests::of_run(state, &tenant, &id);
+    let heard = match journal::holder_of_run(state, &tenant, &id)? {
+        None => Heard::NobodyThere,
+        Some(_) => {
+            requests.ask_to_stop()?;
+            await_heard((state, &tenant, &id), &requests, Requests::is_asked_to_stop)?
+        }
+    };
+    if heard == Heard::NobodyThere {
+        let next = match Standing::of_tenant(state, &tenant, &id)?.is_complete() {
+            true => format!("it is finished: `quell show {id}` says what came of it"),
+            false => format!("it sends nothing; `quell resume {id}` goes on with it"),
+        };
+        return Err(Failure::Usage(format!("nobody works on run {id}: there is nothing to stop\nhelp: {next}")));
     }
-    Requests::of_run(state, &tenant, &id).ask_to_stop()?;
-    tell(&format!("run {id} is asked to stop: no further acts, open items are polled for a while"));
+    tell(&format!("run {id} stops: no further acts, open items are polled for a while"));
     Ok(ExitCode::Fine)
+}
+
+/// Waits until the run has taken what it is asked, or nobody works on it any more. What is not taken in time stays there, and
+/// that is said.
+fn await_heard(
+    (state, tenant, id): (&Path, &str, &str),
+    requests: &Requests,
+    lies_there: impl Fn(&Requests) -> Result<bool, StoreError>,
+) -> Result<Heard, Failure> {
+    let began = Instant::now();
+    loop {
+        if !lies_there(requests)? {
+            return Ok(Heard::Yes);
+        }
+        let Some(holder) = journal::holder_of_run(state, tenant, id)? else {
+            // It may have heard it as the last thing that it did.
+            return Ok(if lies_there(requests)? { Heard::NobodyThere } else { Heard::Yes });
+        };
+        if began.elapsed() >= PATIENCE {
+            return Err(Failure::Held(format!(
+                "{holder} works on run {id} and has not heard it for {} s\n\
+                 help: is that process stopped, or does it wait for a disk or its go_url? it hears the request when it goes on; \
+                 once it is gone, `quell resume {id}` takes the run up",
+                PATIENCE.as_secs()
+            )));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// `quell promote`
@@ -40,9 +94,12 @@ pub fn promote(promoting: &Promoting, taking: &Taking, running: &Running, state:
     let by = running.operator.clone();
     let promotion = Promotion { wave: Some(gate.wave), by, reason: promoting.reason.clone() };
     if journal::holder_of_run(state, &tenant, &id)?.is_some() {
-        Requests::of_run(state, &tenant, &id).ask_to_promote(&promotion)?;
-        tell(&format!("run {id} is asked to begin wave {} of {}", gate.wave, gate.waves));
-        return Ok(ExitCode::Fine);
+        let requests = Requests::of_run(state, &tenant, &id);
+        requests.ask_to_promote(&promotion)?;
+        if await_heard((state, &tenant, &id), &requests, Requests::is_asked_to_promote)? == Heard::Yes {
+            tell(&format!("run {id} has heard it: wave {} of {} may begin", gate.wave, gate.waves));
+            return Ok(ExitCode::Fine);
+        }
     }
     resume::execute(&resume::Order {
         run: Some(id),

@@ -36,7 +36,7 @@ pub fn execute(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
         None => {
             for (tenant, id) in runs_with(state, &DOUBTFUL)? {
                 if let Some(holder) = journal::holder_of_run(state, &tenant, &id)? {
-                    tell(&format!("{holder} is working on it; what will need you is known when it ends"));
+                    tell(&format!("{holder} is working on run {id}: what will need you is known when it ends"));
                     continue;
                 }
                 tell_of(&Standing::of_tenant(state, &tenant, &id)?, &mut out)?;

@@ -48,9 +48,19 @@ impl Requests {
         remove(&self.promote)
     }
 
+    /// Whether the run is asked to stop and has not heard it yet.
+    pub fn is_asked_to_stop(&self) -> Result<bool, StoreError> {
+        is_plain_file(&self.stop)
+    }
+
+    /// Whether the run is asked to let the next wave begin and has not heard it yet.
+    pub fn is_asked_to_promote(&self) -> Result<bool, StoreError> {
+        is_plain_file(&self.promote)
+    }
+
     /// Whether the run is asked to stop; the request is taken away.
     pub fn take_stop(&self) -> Result<bool, StoreError> {
-        let is_there = is_plain_file(&self.stop)?;
+        let is_there = self.is_asked_to_stop()?;
         if is_there {
             remove(&self.stop)?;
         }
@@ -59,7 +69,7 @@ impl Requests {
 
     /// The request to let the next wave begin, when there is one; it is taken away. One that cannot be read opens nothing.
     pub fn take_promotion(&self) -> Result<Option<Promotion>, StoreError> {
-        if !is_plain_file(&self.promote)? {
+        if !self.is_asked_to_promote()? {
             return Ok(None);
         }
         let failed = |e: &dyn std::fmt::Display| io_error("read", &self.promote, e);

@@ -55,10 +55,10 @@ fn runs_are_written_beside_each_other_and_each_by_one_process() {
     assert_eq!(facts_of(&one.reader().unwrap()).unwrap(), facts_of(&two.reader().unwrap()).unwrap());
     assert_eq!(lock::live_runs(&state.path().join(TENANT)).unwrap(), ["a", "b"]);
     let process = std::process::id();
-    let held = format!("process {process} with run a is working on run a");
+    let held = format!("process {process} is working on run a");
     assert_eq!(text(resume(state.path(), Some("a")), state.path()), held);
     let holder = holder_of_run(state.path(), TENANT, "a").unwrap();
-    assert_eq!(holder.as_deref(), Some(&*format!("process {process} with run a")));
+    assert_eq!(holder.as_deref(), Some(&*format!("process {process}")));
     drop(one);
     assert_eq!(lock::live_runs(&state.path().join(TENANT)).unwrap(), ["b"]);
     assert_eq!(holder_of_run(state.path(), TENANT, "a").unwrap(), None);
