@@ -163,6 +163,11 @@ impl Engine {
         self.asks_before_acts = true;
     }
 
+    /// How long open items are polled once this process was asked to stop; 20 seconds unless it is said.
+    pub fn drains_for(&mut self, drain: std::time::Duration) {
+        self.drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+    }
+
     /// One decision: applied, then written down.
     fn note(&mut self, record: &mut Vec<Fact>, what: What) -> Result<(), Illegal> {
         let fact = Fact { at: self.now, what };
@@ -198,7 +203,7 @@ impl Engine {
                 self.stop(StopReason::SignalAgain, record)
             }
             Input::Stop(why) => {
-                self.drain_until.get_or_insert(Moment(self.now.0 + DRAIN_MS));
+                self.drain_until.get_or_insert(Moment(self.now.0.saturating_add(self.drain_ms)));
                 self.stop(why, record)
             }
             Input::Replied { call, reply } => self.hear_reply(call, reply, record),

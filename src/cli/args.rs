@@ -1,6 +1,8 @@
 //! Groups of arguments that several commands share.
 
-use super::values::{default_operator, default_state_dir, duration, operator, pair, percent, rate, reason, report};
+use super::values::{
+    default_operator, default_state_dir, drain, duration, operator, pair, percent, rate, reason, report,
+};
 use crate::playbook::{ReportFormat, Tolerated, WaveSize};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -142,6 +144,9 @@ pub struct Running {
     /// Go before other runs of the tenant: they start no call while this one lacks one
     #[arg(long)]
     pub priority: bool,
+    /// How long open items are polled after a signal or another request to stop; a second signal leaves at once
+    #[arg(long, value_name = "DURATION", value_parser = drain, default_value = "20s")]
+    pub drain: std::time::Duration,
     /// No progress; problems and the summary remain
     #[arg(long, short)]
     pub quiet: bool,

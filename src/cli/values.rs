@@ -37,6 +37,13 @@ pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     std::time::Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
+/// How long a stop may poll, at most.
+const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+pub(super) fn drain(text: &str) -> Result<std::time::Duration, String> {
+    duration(text).and_then(|drain| if drain > DRAIN_MAX { Err("it is at most 24h".to_owned()) } else { Ok(drain) })
+}
+
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),

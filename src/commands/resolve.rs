@@ -76,6 +76,7 @@ fn only_reading(resolving: &Resolving) -> Running {
         token_file: resolving.token_file.clone(),
         operator: resolving.operator.clone(),
         priority: false,
+        drain: Duration::from_secs(20),
         quiet: true,
         log: LogFormat::Human,
     }

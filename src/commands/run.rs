@@ -173,11 +173,12 @@ fn approvals_still_hold(approvals: &[Approval]) -> Result<(), Failure> {
 
 /// Drives a run to its end in this process, then writes its summary and reports. Also for `resume`.
 pub async fn drive(
-    driver: Driver<SqliteRun, impl Caller>,
+    mut driver: Driver<SqliteRun, impl Caller>,
     id: &str,
     running: &Running,
     state: &std::path::Path,
 ) -> Result<ExitCode, Failure> {
+    driver.engine.drains_for(running.drain);
     let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
     let tenant = driver.header.tenant.name.clone();

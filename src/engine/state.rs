@@ -35,6 +35,7 @@ pub struct Engine {
     pub(super) leaving: bool,
     pub(super) stopping: Option<StopReason>,
     pub(super) drain_until: Option<Moment>,
+    pub(super) drain_ms: u64,
     /// The latest token that was refused to acts, and to polls, since one of that kind was last let in.
     pub(super) act_token_refused: Option<u32>,
     pub(super) poll_token_refused: Option<u32>,
@@ -214,6 +215,7 @@ impl Engine {
             leaving: false,
             stopping: None,
             drain_until: None,
+            drain_ms: super::DRAIN_MS,
             act_token_refused: None,
             poll_token_refused: None,
             not_sent_in_a_row: 0,
