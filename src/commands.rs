@@ -38,6 +38,7 @@ pub mod standing;
 pub mod taken;
 mod terminal;
 pub mod test;
+mod typed;
 pub mod undo;
 pub mod unresolved;
 

@@ -179,9 +179,7 @@ fn a_plan_that_is_held_is_not_signed() {
     let done = alone(&bench, &[&APPROVE[..], &["--yes"]].concat());
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     assert!(
-        done.stderr.starts_with(
-            "error: this plan is held, and `quell apply` refuses it; nothing was signed\nHELD by max_hosts: 3 hosts, at most 2"
-        ),
+        done.stderr.starts_with("error: this plan is held, nothing was signed\nHELD by max_hosts: 3 hosts, at most 2"),
         "{}",
         done.stderr
     );
@@ -208,4 +206,31 @@ fn whatever_else_refuses_is_said_before_that_nobody_can_be_asked() {
     let done = alone(&bench, &apply);
     assert!(done.code == Some(3) && done.stderr.contains("STOP is there; nothing was sent"), "{}", done.stderr);
     assert_eq!(simulator.counters().posts, 0);
+}
+
+#[test]
+fn a_wave_that_waits_is_let_begin_by_the_word_that_is_typed_on_the_runs_own_terminal() {
+    let (bench, simulator) = bench();
+    let playbook = "version: 1\nname: p\nevents: [{file: events.csv}]\nwaves: [1, 100%]\n\
+                    promote: {confirm_within: 1m}\nsteps: [{name: away, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), playbook).expect("a playbook");
+    let run = ["run", "p.yaml", "--tenant", "tenant.yaml", "--yes", "--operator", "alice"];
+    // Standard error is the terminal, so that the question is read there.
+    let shell = "exec \"$0\" \"$@\" 2>&0";
+    let (code, question, _) = answered_to(&bench, shell, &run, "lets it begin", "promote");
+    assert!(question.contains("wave 2 of 2 waits: type promote, or: `quell promote p-"), "{question}");
+    assert_eq!((code, simulator.ledger().entries.len()), (Some(0), 3));
+    let report = bench.done(bench.quell(&["report", "--format", "json"])).stdout;
+    assert!(report.contains("wave 2 by alice"), "{report}");
+}
+
+#[test]
+fn nothing_else_that_is_typed_lets_a_wave_begin() {
+    let (bench, simulator) = bench();
+    let playbook = "version: 1\nname: p\nevents: [{file: events.csv}]\nwaves: [1, 100%]\n\
+                    promote: {confirm_within: 5s}\nsteps: [{name: away, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), playbook).expect("a playbook");
+    let run = ["run", "p.yaml", "--tenant", "tenant.yaml", "--yes"];
+    let (code, _, _) = answered_to(&bench, "exec \"$0\" \"$@\" 2>&0", &run, "lets it begin", "y\n2\npromote 2\npromot");
+    assert_eq!((code, simulator.ledger().entries.len()), (Some(6), 1));
 }

@@ -1,13 +1,15 @@
 //! Who looks whether a run may act: requests of other processes, the state folder's `STOP`, and what the playbook names:
-//! its stop file, its address that has to say yes, its windows.
+//! its stop file, its address that has to say yes, its windows. It also hears what is typed on the run's own terminal.
 //!
 //! It looks before every act, and every second while a run waits; the address is asked before acts alone. What it cannot
 //! look at counts as a stop: a sign that cannot be read may be one.
 
 use super::run::wall_clock;
 use super::tell;
+use super::typed::Typed;
 use crate::api::Go;
 use crate::driver::{Order, Overseer};
+use crate::engine::Promotion;
 use crate::engine::fact::StopReason;
 use crate::error::Failure;
 use crate::inert;
@@ -26,6 +28,8 @@ pub(super) struct Watch {
     requests: Requests,
     signs: Signs,
     go: Option<Go>,
+    /// The run's own terminal, and who works at it.
+    typed: Option<(Typed, Option<String>)>,
     /// A stop is said once.
     stopped: bool,
     looked: Option<Instant>,
@@ -60,23 +64,36 @@ impl Signs {
 
 impl Watch {
     /// For a process that works on this run. What forbids acts is nothing to one that only polls.
-    pub(super) fn of_run(state: &Path, header: &PlanHeader, run: &str, only_polls: bool) -> Result<Self, Failure> {
+    pub(super) fn of_run(
+        state: &Path,
+        header: &PlanHeader,
+        (run, only_polls): (&str, bool),
+        typed: Option<(Typed, Option<String>)>,
+    ) -> Result<Self, Failure> {
         let requests = Requests::of_run(state, &header.tenant.name, run);
         let (signs, go) = match only_polls {
             true => (Signs::default(), None),
             false => (Signs::of(state, header), go_of(header)?),
         };
-        Ok(Self { requests, signs, go, stopped: false, looked: None, heard: Vec::new() })
+        Ok(Self { requests, signs, go, typed, stopped: false, looked: None, heard: Vec::new() })
     }
 
     fn look(&mut self) -> Result<Vec<Order>, StoreError> {
         let mut orders: Vec<Order> = self.requests.take_promotion()?.map(Order::Promote).into_iter().collect();
+        orders.extend(self.typed());
         if self.requests.take_stop()? {
             orders.extend(self.stop(StopReason::Operator, "`quell stop` was given"));
         } else if let Some((why, words)) = self.signs.forbid() {
             orders.extend(self.stop(why, &words));
         }
         Ok(orders)
+    }
+
+    /// What was said on the terminal.
+    fn typed(&mut self) -> Option<Order> {
+        let (typed, by) = self.typed.as_mut()?;
+        let wave = typed.promoted()?;
+        Some(Order::Promote(Promotion { wave: Some(wave), by: by.clone(), reason: None }))
     }
 
     /// An order to stop, the first time; why is said even when it is quiet.

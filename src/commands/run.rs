@@ -4,6 +4,7 @@ use super::confirm::{self, Approved, Asking};
 use super::overseer::{self, Watch};
 use super::progress::{Teller, announce};
 use super::standing::Standing;
+use super::typed::{self, Asked, Typed};
 use super::{apply, approvals, held, inputs, overlap, report_paths, room, tell};
 use crate::api::{Api, Http, InProcess, TokenSource};
 use crate::cli::{Keeping, LogFormat, Running, Selection};
@@ -182,10 +183,14 @@ pub async fn drive(
     let stops = stop_signals(running)?;
     let teller = Teller::new(id, running);
     let tenant = driver.header.tenant.name.clone();
-    let watch = Watch::of_run(state, &driver.header, id, driver.beginning.only_polls)?;
+    let asked = Asked::default();
+    let typed = Typed::find(asked.clone());
+    let answers_here = typed.as_ref().is_some_and(Typed::is_in_front);
+    let typed = typed.map(|typed| (typed, running.operator.clone()));
+    let watch = Watch::of_run(state, &driver.header, (id, driver.beginning.only_polls), typed)?;
     let tell_all = |progress: &Progress, facts: &[Fact]| {
         teller.hear(progress);
-        tell_of_release(progress, facts, id, running);
+        tell_of_release(progress, facts, (id, answers_here), running, &asked);
     };
     let ended = driver.run(stops, watch, tell_all).await;
     drop(teller);
@@ -205,14 +210,28 @@ pub async fn drive(
 }
 
 /// Waves that begin or wait, and why a run stops by itself: said when it happens, for a person may be waited for.
-fn tell_of_release(progress: &Progress, facts: &[Fact], id: &str, running: &Running) {
+fn tell_of_release(
+    progress: &Progress,
+    facts: &[Fact],
+    (id, answers_here): (&str, bool),
+    running: &Running,
+    asked: &Asked,
+) {
     let (_, waves) = progress.waves;
     for fact in facts {
+        if matches!(fact.what, What::Stopping { .. }) {
+            asked.for_none();
+        }
         let (loud, event, words) = match &fact.what {
             What::Awaiting { wave } => {
-                (true, "awaiting", format!("wave {wave} of {waves} waits: `quell promote {id}` lets it begin"))
+                asked.for_wave(*wave);
+                let here = if answers_here { format!("type {}, or: ", typed::WORD) } else { String::new() };
+                (true, "awaiting", format!("wave {wave} of {waves} waits: {here}`quell promote {id}` lets it begin"))
             }
-            What::Promoted { wave, .. } => (false, "promoted", format!("wave {wave} of {waves} begins")),
+            What::Promoted { wave, .. } => {
+                asked.for_none();
+                (false, "promoted", format!("wave {wave} of {waves} begins"))
+            }
             What::Stopping { why: StopReason::Budget } => (
                 true,
                 "stopping",
