@@ -13,6 +13,7 @@ mod held;
 pub mod init;
 pub mod inputs;
 pub mod keep;
+mod learned;
 mod located;
 mod overlap;
 mod overseer;

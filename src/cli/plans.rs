@@ -16,6 +16,9 @@ pub struct Planning {
     /// Exit with 10 when the plan has items to act on, or with --diff when the plans differ
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Learn from the runs that are kept here how long items take; it is said on standard error, and is no part of the plan
+    #[arg(long, value_name = "DIR", env = "QUELL_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Show too what `quell undo` could restore of each step, and what not
     #[arg(long)]
     pub with_undo: bool,

@@ -1,7 +1,7 @@
-//! `quell plan`: the dry run. It needs no token, opens no connection, touches no state, and says so. What it shows it
+//! `quell plan`: the dry run. It needs no token, opens no connection, changes no state, and says so. What it shows it
 //! also writes to a file that `quell apply` carries out, or holds against an older one.
 
-use super::{held, inputs, plan_file, say, tell};
+use super::{held, inputs, learned, plan_file, say, tell};
 use crate::cli::{PlanFormat, Planning, Selection};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
@@ -58,6 +58,9 @@ pub fn execute(
     }
     if let Some(path) = &planning.output {
         tell_next(&plan, path);
+    }
+    if let Some(state) = &planning.state_dir {
+        learned::tell_of(&plan, state);
     }
     held::check(&plan, "nothing was sent")?;
     let acts = planning.detailed_exitcode && plan.counts().0 > 0;
