@@ -82,6 +82,37 @@ fn a_wave_that_fails_keeps_the_next_one_back_until_a_person_says_why_it_may_begi
     assert_eq!(quell(&bench, "promote").code, Some(2), "nothing waits any more");
 }
 
+/// The table at the end of `docs/waves.md`: exit codes of `resume`, of it with `--continue`, and of `promote` without and
+/// with a reason, one after the other, and how many acts there were at last.
+#[test]
+fn what_resume_continue_and_promote_do_after_a_stop_is_what_the_page_says() {
+    let failing = || Options { fail_percent: 100.0, ..options() };
+    let all = "failure_budget: {percent: 100}";
+    for (of, options, release, codes, acts) in [
+        ("the gate", failing(), format!("waves: [1, 100%]\n{all}"), [6, 2, 3, 4], 6),
+        (
+            "confirm_within",
+            options(),
+            format!("waves: [1, 100%]\npromote: {{confirm_within: 1s}}\n{all}"),
+            [6, 2, 0, 2],
+            6,
+        ),
+        ("the budget", failing(), "waves: [3, 100%]\nfailure_budget: {count: 1}".to_owned(), [6, 6, 3, 4], 6),
+    ] {
+        let (bench, _simulator) = bench(options, 6, &release);
+        let done = run(&bench);
+        assert_eq!(done.code, Some(6), "{of}: {}{}", done.stdout, done.stderr);
+        // The budget is lifted by `--continue`, and the gate behind it by a reason.
+        let go_on: &[&str] = &["resume", "--continue", "--reason", "known", "--quiet"];
+        let steps: [&[&str]; 4] =
+            [&["resume", "--quiet"], go_on, &["promote", "--quiet"], &["promote", "--reason", "known", "--quiet"]];
+        let done = steps.map(|step| bench.done(bench.quell(step)));
+        let said: Vec<&str> = done.iter().map(|done| done.stderr.as_str()).collect();
+        assert_eq!(done.each_ref().map(|done| done.code), codes.map(Some), "{of}: {said:#?}");
+        assert_eq!(carried_out(&bench), acts, "{of}");
+    }
+}
+
 #[test]
 fn a_strict_budget_stops_at_the_failure_that_the_plan_names() {
     let failing = Options { fail_percent: 100.0, ..options() };

@@ -72,6 +72,7 @@ pub(super) fn implausible(plan: &Plan) -> Option<String> {
     }
     let (row, text) = first?;
     let read = moment(&text).and_then(|at| jiff::Timestamp::from_millisecond(at.cast_signed()).ok());
+    let read = read.map(|at| at.to_string()).filter(|at| *at != text);
     let read = read.map_or_else(String::new, |at| format!(", read as {at}"));
     let skipped = match bounded {
         0 => String::new(),

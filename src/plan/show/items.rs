@@ -18,7 +18,7 @@ const STEP_CHARS_MAX: usize = 20;
 const HOST_CHARS_MAX: usize = 24;
 const AGENT_CHARS_MAX: usize = 40;
 const PROCESS_CHARS_MAX: usize = 30;
-const PATH_CHARS_MAX: usize = 60;
+const PATH_CHARS_MAX: usize = 48;
 const HASH_CHARS_MAX: usize = 16;
 const RULE_CHARS_MAX: usize = 40;
 
@@ -60,16 +60,18 @@ pub(super) fn text(plan: &Plan) -> String {
     out
 }
 
-/// What is acted on: `BLOCKED by "servers", never sent, a.exe, pid 7, C:\a.exe, sha256 ab…, 2026-06-12T03:40:00Z`.
+/// What is acted on: `BLOCKED by "servers", never sent, pid 7, C:\a.exe, 2026-06-12T03:40:00Z, sha256 ab…`.
 fn about(plan: &Plan, item: PlannedItem, known: &Known, rule: Option<&str>) -> String {
     let event = event(plan, item);
     let mut parts = Vec::new();
     parts.extend(rule.map(|rule| format!("BLOCKED by \"{}\", never sent", cut(rule, RULE_CHARS_MAX))));
-    parts.extend(known.process.as_deref().map(|process| middle(process, PROCESS_CHARS_MAX)));
+    let is_in_path = |process: &&str| known.path.as_deref().is_some_and(|path| ends_in(path, process));
+    let process = known.process.as_deref().filter(|process| !is_in_path(process));
+    parts.extend(process.map(|process| middle(process, PROCESS_CHARS_MAX)));
     parts.extend((event.pid > 0).then(|| format!("pid {}", event.pid)));
     parts.extend(known.path.as_deref().map(|path| middle(path, PATH_CHARS_MAX)));
-    parts.extend(known.hash.as_ref().map(|(name, hash)| format!("{name} {}", cut(hash, HASH_CHARS_MAX))));
     parts.extend(known.time.as_deref().map(inert));
+    parts.extend(known.hash.as_ref().map(|(name, hash)| format!("{name} {}", cut(hash, HASH_CHARS_MAX))));
     // Where the input says nothing else, this is what tells the item from others.
     let says_more = known.process.is_some() || known.path.is_some() || known.hash.is_some();
     if !says_more && event.event_id != event.agent_id {
@@ -127,6 +129,11 @@ pub(super) fn more(plan: &Plan) -> Option<String> {
 
 fn shown(plan: &Plan) -> impl Iterator<Item = (u32, &PlannedItem)> {
     (0_u32..).zip(&plan.items).take(ITEMS_SHOWN_MAX)
+}
+
+/// Whether this is the path's file name.
+fn ends_in(path: &str, name: &str) -> bool {
+    path.rsplit(['/', '\\']).next().is_some_and(|last| last.eq_ignore_ascii_case(name))
 }
 
 /// Inert, its end left out where it is too long.

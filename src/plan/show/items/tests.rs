@@ -20,7 +20,7 @@ fn json(plan: &Plan) -> serde_json::Value {
 fn half_blocked() -> Plan {
     let long = serde_json::json!({"Host": "WS-1", "path": LONG, "sha256": "ab".repeat(32), "event_time": "2026-06-12T03:40:00Z"});
     let rows = [
-        ("PROCESS", "a1", r#"{"Host":"WS-1","process_name":"evil.exe","path":"C:\\evil.exe"}"#),
+        ("PROCESS", "a1", r#"{"Host":"WS-1","process_name":"Evil.exe","path":"C:\\evil.exe"}"#),
         ("FILE", "a1", &long.to_string()),
         ("FILE", "a1", r#"{"Host":"WS-1","path":"C:\\Windows\\x.dll"}"#),
         ("FILE", "a2", r#"{"Host":"SRV-1","path":"C:\\x.dll"}"#),
@@ -36,9 +36,9 @@ fn an_item_says_on_which_host_what_is_acted_on_and_which_rule_blocks_it() {
         table,
         r#"row  step  type     host   agent
 1    kill  PROCESS  WS-1   a1
-     evil.exe, pid 7, C:\evil.exe
+     pid 7, C:\evil.exe
 2    take  FILE     WS-1   a1
-     C:\Users\m.berger\Ap…ame\another one of them\invoice.pdf.exe, sha256 abababababababa…, 2026-06-12T03:40:00Z
+     C:\Users\m.berge…her one of them\invoice.pdf.exe, 2026-06-12T03:40:00Z, sha256 abababababababa…
 3    take  FILE     WS-1   a1
      BLOCKED by "the core", never sent, C:\Windows\x.dll
 4    take  FILE     SRV-1  a2
@@ -56,6 +56,7 @@ fn markdown_has_a_column_for_what_any_item_has() {
         text.contains("| row | step | host | agent | type | pid | process | path | hash | time | event | blocked by |")
     );
     assert!(text.contains("| 4 | take | SRV-1 | a2 | FILE |  |  | C:&#92;x.dll |  |  | e4 | servers |"), "{text}");
+    assert!(text.contains("| PROCESS | 7 | Evil.exe | C:&#92;evil.exe |"), "{text}");
     let bare = show::markdown(&plan(STEPS, "", &[("FILE", "a1", "{}")]));
     assert!(bare.contains("| row | step | agent | type | event |\n"), "{bare}");
 }
