@@ -79,8 +79,8 @@ fn advice(source: &str, filter: &Filter, rows: &[(u32, &str)]) -> String {
         return format!("say first what such rows are, as in `COLUMN != \"\" && (…)`, or {OR}");
     };
     let text = match () {
-        () if has("no whole number") => Some(format!("{column}.matches(\"^-?[0-9]+$\")")),
-        () if has("no number") => Some(format!("{column}.matches(\"^-?[0-9.]+$\")")),
+        () if has("no whole number") => Some(format!("{column}.matches(\"^-?[0-9]{{1,18}}$\")")),
+        () if has("no number") => Some(format!("{column}.matches(\"^-?[0-9]+([.][0-9]+)?$\")")),
         () if has("empty text") => Some(format!("{column} != \"\"")),
         () => None,
     };
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(
             help.as_deref(),
             Some(
-                "have it say no to such rows, as in `score != null && score.matches(\"^-?[0-9]+$\") && (int(score) >= 8)`, or --partial-input \
+                "have it say no to such rows, as in `score != null && score.matches(\"^-?[0-9]{1,18}$\") && (int(score) >= 8)`, or --partial-input \
                  leaves them out of every step"
             )
         );

@@ -19,7 +19,7 @@ pub(super) fn amiss(plan: &Plan) -> Option<String> {
     if !waves.is_sorted_by(|earlier, later| earlier < later) {
         return Some(format!("its waves end at targets {waves:?}: each has to end behind the one before"));
     }
-    if let Some(last) = waves.last().filter(|last| **last < targets) {
+    if let Some(last) = waves.last().filter(|last| **last != targets) {
         return Some(format!("its last wave ends at target {last}, and there are {targets}"));
     }
     let count = plan.items.len();

@@ -335,6 +335,7 @@ fn what_no_plan_can_say_is_refused_although_its_sums_are_right() {
         header.release.waves = vec![2, 2];
     });
     refused("its last wave ends at target 1, and there are 2", |header| header.release.waves = vec![1]);
+    refused("its last wave ends at target 3, and there are 2", |header| header.release.waves = vec![1, 3]);
     refused("item 9 is blocked, and there are 2", |header| {
         header.blocked = vec![Blocked { rule: "r".into(), items: vec![0, 9] }];
     });
