@@ -65,8 +65,8 @@ fn polls_most(polling: &Polling) -> u32 {
 }
 
 /// What in the plan's own settings and events keeps it from ending well, one sentence each.
-pub fn warnings(plan: &Plan) -> Vec<String> {
-    let Forecast { least_time, pass, .. } = forecast(plan);
+pub fn warnings(plan: &Plan, forecast: &Forecast) -> Vec<String> {
+    let Forecast { least_time, pass, .. } = *forecast;
     let deadline = plan.header.polling.deadline;
     let mut warnings = Vec::new();
     if let Some(pass) = pass.filter(|pass| *pass > deadline) {

@@ -109,7 +109,8 @@ pub fn markdown(plan: &Plan) -> String {
 /// # Errors
 /// When `out` cannot be written to.
 pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let Forecast { acts, polls, least_time, pass, polls_most } = forecast(plan);
+    let forecast = forecast(plan);
+    let Forecast { acts, polls, least_time, pass, polls_most } = forecast;
     let (items, hosts) = plan.counts();
     let header = &plan.header;
     let tenant = &header.tenant;
@@ -139,7 +140,7 @@ pub fn json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
                 "rows_without_item": plan.rows_without_item.len()}),
         ),
         ("polls_of_an_item_at_most", json!(polls_most)),
-        ("warnings", json!(forecast::warnings(plan))),
+        ("warnings", json!(forecast::warnings(plan, &forecast))),
         (
             "at_least",
             json!({"acts": acts, "polls": polls, "calls": acts + polls, "milliseconds": milliseconds(least_time),
@@ -277,14 +278,14 @@ fn step_table(plan: &Plan) -> Vec<Vec<String>> {
 }
 
 fn totals(plan: &Plan) -> Vec<String> {
-    let mut lines = calls_and_cautions(plan);
-    lines.extend(release::priced(plan));
+    let forecast = forecast(plan);
+    let mut lines = calls_and_cautions(plan, &forecast);
+    lines.extend(release::priced(plan, &forecast));
     lines.extend(release::lines(plan));
     lines
 }
 
-fn calls_and_cautions(plan: &Plan) -> Vec<String> {
-    let forecast = forecast(plan);
+fn calls_and_cautions(plan: &Plan, forecast: &Forecast) -> Vec<String> {
     let limits = &plan.header.limits;
     let (items, hosts) = plan.counts();
     let (items, hosts) = (count(items, "item"), count(hosts, "host"));

@@ -85,14 +85,18 @@ fn groups(plan: &Plan, targets: u32) -> Vec<Vec<Group>> {
                 group.is_blocked |= is_blocked;
                 group.has_unblocked |= !is_blocked;
             }
-            None => groups.push(Group {
-                step: item.step,
-                is_blocked,
-                has_unblocked: !is_blocked,
-                goes: false,
-                is_passed_over: false,
-                round: 0,
-            }),
+            None => {
+                // Most targets have one, and there may be a million of them.
+                groups.reserve_exact(1);
+                groups.push(Group {
+                    step: item.step,
+                    is_blocked,
+                    has_unblocked: !is_blocked,
+                    goes: false,
+                    is_passed_over: false,
+                    round: 0,
+                });
+            }
         }
     }
     for groups in &mut of_targets {

@@ -2,7 +2,7 @@
 
 use super::inert;
 use crate::noun::count;
-use crate::plan::forecast::{self, forecast};
+use crate::plan::forecast::{self, Forecast};
 use crate::plan::release::WorstCase;
 use crate::plan::{DroppedWave, Plan, PlannedStep, Promote, When};
 use crate::tenant::{EventType, show_duration};
@@ -48,8 +48,7 @@ pub(super) fn has_turns(plan: &Plan) -> bool {
 }
 
 /// What calls there are for, where they are what there is least of, and what cannot end well.
-pub(super) fn priced(plan: &Plan) -> Vec<String> {
-    let forecast = forecast(plan);
+pub(super) fn priced(plan: &Plan, forecast: &Forecast) -> Vec<String> {
     let pass = forecast.pass.map(|pass| {
         format!(
             "poll budget: {} a pass over all items; up to {} for an item that never settles",
@@ -57,7 +56,8 @@ pub(super) fn priced(plan: &Plan) -> Vec<String> {
             count(forecast.polls_most, "poll")
         )
     });
-    let warnings = forecast::warnings(plan).into_iter().map(|warning| format!("WARNING: {}", inert(&warning)));
+    let warnings =
+        forecast::warnings(plan, forecast).into_iter().map(|warning| format!("WARNING: {}", inert(&warning)));
     pass.into_iter().chain(warnings).collect()
 }
 

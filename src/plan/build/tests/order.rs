@@ -257,18 +257,19 @@ fn a_plan_says_what_the_poll_budget_costs_and_what_cannot_end_well() {
     // 240 calls an hour are usable.
     let text = show::text(&plan);
     assert!(text.contains("poll budget: 3h 20m a pass over all items; up to 31 polls for an item"), "{text}");
-    assert_eq!(warnings(&plan), [""; 0]);
+    assert_eq!(warnings(&plan, &forecast(&plan)), [""; 0]);
     playbook.polling.deadline = Some(spanned_of(Duration::from_secs(3600)));
     let night = "22:00-01:00 UTC".to_owned().try_into().expect("a window");
     playbook.release.schedule.windows = vec![night];
     let plan = contained(&playbook, &rows).expect("a plan");
     assert_eq!(
-        warnings(&plan),
+        warnings(&plan, &forecast(&plan)),
         [
             "the poll budget does not suffice: one pass over all items takes 3h 20m, and an item is given up after 1h",
             "it cannot end within one window: it takes at least 3h, and the longest window is 3h",
         ][..1]
     );
     playbook.release.schedule.windows = vec!["22:00-00:30 UTC".to_owned().try_into().expect("a window")];
-    assert_eq!(warnings(&contained(&playbook, &rows).expect("a plan")).len(), 2);
+    let plan = contained(&playbook, &rows).expect("a plan");
+    assert_eq!(warnings(&plan, &forecast(&plan)).len(), 2);
 }
