@@ -325,6 +325,11 @@ fn a_retry_can_be_a_plan_that_remembers_its_run_and_what_may_be_repeated() {
     says(&bench, "apply again.plan --yes --quiet --report json=again.json", 0, "all 2 items succeeded");
     let again = bench.report("again.json");
     assert_eq!((again["run"]["retry_of"].as_str(), count(&again, "succeeded")), (Some(run.as_str()), 2));
+    let listed = quell(&bench, "runs --format json").stdout;
+    assert!(
+        listed.lines().next().is_some_and(|newest| newest.contains(&format!("\"retry_of\":\"{run}\""))),
+        "{listed}"
+    );
     assert!(acts(&simulator).len() == 10 && acts(&simulator).values().all(|acts| *acts == 1));
     // Elsewhere nobody knows of that run, and of what it did.
     let elsewhere = "apply again.plan --yes --state-dir elsewhere";
@@ -360,6 +365,18 @@ fn an_undo_restores_what_was_carried_out_once_and_says_what_it_leaves() {
     quell(&bench, "apply u.plan --yes --quiet --report json=u.json");
     let undone = bench.report("u.json");
     assert_eq!(undone["run"]["comment"], format!("undo of {}", run_of(&first)).as_str());
+    assert_eq!((&undone["run"]["undo_of"], &undone["run"]["retry_of"]), (&first["run"]["id"], &Value::Null));
+    let of = format!("undo of {}", run_of(&first));
+    let listed = quell(&bench, "runs").stdout;
+    assert!(listed.lines().next().is_some_and(|newest| newest.ends_with(&of)) && listed.matches(&of).count() == 1);
+    let report = |format: &str| quell(&bench, &format!("report {} --format {format}", run_of(&undone))).stdout;
+    for (format, line) in [
+        ("text", format!("  undo of   {}\n", run_of(&first))),
+        ("markdown", format!("- undo of `{}`\n", run_of(&first))),
+        ("html", format!("<dt>undo of</dt><dd>{}</dd>\n", run_of(&first))),
+    ] {
+        assert!(report(format).contains(&line), "{format}: {}", report(format));
+    }
     let released: Vec<String> = {
         let acts = acts(&simulator);
         let release = *acts.keys().map(|(action, _)| action).max().expect("acts");

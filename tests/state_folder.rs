@@ -140,6 +140,7 @@ fn a_run_that_another_machine_wrote_is_refused_until_it_is_taken_over_with_a_rea
             state_warning: None,
             operator: None,
             retry_of: None,
+            undo_of: None,
             approvals: Vec::new(),
         };
         drop(Journal::open(&state, &tenant).and_then(|journal| journal.begin(&meta, &plan)).expect("a run"));

@@ -33,12 +33,12 @@ pub fn execute(order: &Applying) -> Result<ExitCode, Failure> {
     report_paths::check_beside(running, &inputs, state)?;
     let approvals = look(&plan, order)?;
     let simulator = plan.header.tenant.simulated.then(|| simulator_of(&plan.header));
-    let (retry_of, permitted) = of_origin(plan.header.origin.as_ref(), running.operator.as_deref());
+    let permitted = permitted_by(plan.header.origin.as_ref(), running.operator.as_deref());
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);
     let asking = Asking { yes: *yes, look_first: "`quell show PLAN`", runtime: &runtime };
     let asked = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
     let approved = Approved { approvals, ..asked };
-    let going = Going { running, state, retry_of, permitted, once: true, approved };
+    let going = Going { running, state, permitted, once: true, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 
@@ -121,15 +121,14 @@ fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The run that is tried again, and the items that this operator permitted to be repeated.
-pub(super) fn of_origin(origin: Option<&Origin>, operator: Option<&str>) -> (Option<String>, Option<Permission>) {
-    let Some(Origin { kind: OriginKind::Retry, run, permitted, .. }) = origin else { return (None, None) };
-    let permitted = permitted.as_ref().map(|permitted| Permission {
+/// The items that a plan sends although they may have been carried out, as this operator permitted.
+pub(super) fn permitted_by(origin: Option<&Origin>, operator: Option<&str>) -> Option<Permission> {
+    let permitted = origin.filter(|origin| origin.kind == OriginKind::Retry)?.permitted.as_ref()?;
+    Some(Permission {
         items: permitted.items.iter().map(|item| ItemId(*item)).collect(),
         by: operator.map(str::to_owned),
         reason: permitted.reason.clone(),
-    });
-    (Some(run.clone()), permitted)
+    })
 }
 
 /// Refuses a plan that a run carried out already, or still does.

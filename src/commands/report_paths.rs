@@ -88,6 +88,7 @@ fn some_run(playbook: &str) -> RunMeta {
         state_warning: None,
         operator: None,
         retry_of: None,
+        undo_of: None,
         approvals: Vec::new(),
     }
 }

@@ -80,7 +80,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     approvals::refuse_without(&plan, running)?;
     let asking = Asking { yes: retrying.yes, look_first: "it with --dry-run", runtime: &runtime };
     let approved = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
-    let going = Going { running, state, retry_of: Some(earlier.id), permitted, once: false, approved };
+    let going = Going { running, state, permitted, once: false, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
 }
 

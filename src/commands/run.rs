@@ -14,7 +14,7 @@ use crate::engine::items::ItemShape;
 use crate::engine::{Approval, Beginning, Engine, Permission, Progress};
 use crate::error::{ExitCode, Failure};
 use crate::journal::{Journal, Question, RunReader, SqliteRun};
-use crate::plan::{Plan, PlanHeader};
+use crate::plan::{OriginKind, Plan, PlanHeader};
 use crate::report::Colour;
 use crate::run::RunMeta;
 use crate::simulator::Simulator;
@@ -53,7 +53,7 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     approvals::refuse_without(&prepared.plan, running)?;
     let asking = Asking { yes: *yes, look_first: "`quell plan`", runtime: &runtime };
     let approved = confirm::show_and_ask(&prepared.plan, &[], &asking, running, (state, *keeping))?;
-    let going = Going { running, state, retry_of: None, permitted: None, once: false, approved };
+    let going = Going { running, state, permitted: None, once: false, approved };
     runtime.block_on(carry_out(prepared, going))
 }
 
@@ -63,8 +63,6 @@ pub struct Going<'a> {
     pub running: &'a Running,
     /// The state folder.
     pub state: &'a Path,
-    /// The run of which it is a retry.
-    pub retry_of: Option<String>,
     /// Items that may be sent although they may have been carried out.
     pub permitted: Option<Permission>,
     /// Whether a plan that a run carried out already is refused.
@@ -98,7 +96,7 @@ fn survive_file_size_limit() -> Result<(), Failure> {
 /// Carries a plan out as a new run.
 pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<ExitCode, Failure> {
     let inputs::Prepared { plan, simulator } = prepared;
-    let Going { running, state, retry_of, permitted, once, approved } = going;
+    let Going { running, state, permitted, once, approved } = going;
     let Approved { skipped, state_warning, approvals } = approved;
     overseer::refuse_if_forbidden(state, &plan.header).await?;
     let api = connect(&plan.header, simulator.as_ref(), running)?;
@@ -119,6 +117,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
     let today = jiff::Timestamp::from_millisecond(created.0.cast_signed()).unwrap_or_default();
     let day = today.to_zoned(jiff::tz::TimeZone::system()).date();
     let id = journal.free_run_id(&plan.header.playbook, day, fastrand::u64(..))?;
+    let origin = plan.header.origin.as_ref();
+    let of_origin = |kind| origin.filter(|origin| origin.kind == kind).map(|origin| origin.run.clone());
     let meta = RunMeta {
         id: id.clone(),
         playbook: plan.header.playbook.clone(),
@@ -128,7 +128,8 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         simulated: simulator.is_some(),
         state_warning,
         operator: running.operator.clone(),
-        retry_of,
+        retry_of: of_origin(OriginKind::Retry),
+        undo_of: of_origin(OriginKind::Undo),
         approvals,
     };
     let mut store = journal.begin(&meta, &plan)?;

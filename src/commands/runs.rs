@@ -4,6 +4,7 @@ use super::{say, tell};
 use crate::cli::ListFormat;
 use crate::error::{ExitCode, Failure};
 use crate::journal::{self, Listed, RunSummaryRow};
+use crate::noun::count;
 use crate::report::{inert, words};
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -33,7 +34,15 @@ fn text(runs: &[RunSummaryRow]) -> String {
         let created = words::time(run.meta.created);
         let tenant = inert::terminal(&run.meta.tenant);
         let (id, items) = (&run.meta.id, run.items);
-        let _ = writeln!(out, "{id:width$}  {created}  {tenant}  {items} items  {}", state_of(run));
+        let of = [("retry", &run.meta.retry_of), ("undo", &run.meta.undo_of)];
+        let of = of.iter().filter_map(|(kind, of)| Some(format!("  {kind} of {}", inert::terminal(of.as_deref()?))));
+        let _ = writeln!(
+            out,
+            "{id:width$}  {created}  {tenant}  {}  {}{}",
+            count(items, "item"),
+            state_of(run),
+            of.collect::<String>()
+        );
     }
     out
 }
@@ -50,6 +59,8 @@ fn json(runs: &[RunSummaryRow]) -> String {
             "facts": run.facts,
             "state": state_of(run),
             "simulated": run.meta.simulated,
+            "retry_of": run.meta.retry_of,
+            "undo_of": run.meta.undo_of,
         });
         let _ = writeln!(out, "{row}");
     }

@@ -82,7 +82,7 @@ impl Taken {
     /// killed before.
     pub fn first_words(&self) -> Beginning {
         let Resumed { header, meta, head, .. } = &self.resumed;
-        let permitted = || apply::of_origin(header.origin.as_ref(), meta.operator.as_deref()).1;
+        let permitted = || apply::permitted_by(header.origin.as_ref(), meta.operator.as_deref());
         let permitted = (head.sequence == 0).then(permitted).flatten();
         let (blocked, approvals) = (held::blocked(header), meta.approvals.clone());
         Beginning { permitted, blocked, approvals, ..Beginning::default() }

@@ -58,6 +58,7 @@ pub(super) fn template(data: &[u8]) {
         state_warning: None,
         operator: None,
         retry_of: None,
+        undo_of: None,
         approvals: Vec::new(),
     };
     let plan = &DRIVEN.plan;

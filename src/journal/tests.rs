@@ -34,6 +34,7 @@ fn meta(id: &str, created: u64) -> RunMeta {
         state_warning: None,
         operator: None,
         retry_of: None,
+        undo_of: None,
         approvals: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ pub(super) const RUN: &[&str] = &[
     "state_warning",
     "operator",
     "retry_of",
+    "undo_of",
     "digest",
     "complete",
     "stopped",

@@ -211,6 +211,7 @@ pub(super) fn released(source: &Source<'_>, picked: &Picked<'_>) -> Vec<(&'stati
     let lines = [
         ("operator", said(&source.run.operator)),
         ("retry of", said(&source.run.retry_of)),
+        ("undo of", said(&source.run.undo_of)),
         ("note", said(&source.run.state_warning)),
         ("waves", waves.unwrap_or_default()),
         ("opened", totals.promotions.join("; ")),

@@ -31,6 +31,8 @@ pub(super) struct RunView<'a> {
     pub(super) operator: Option<&'a str>,
     /// The run of which it is a retry.
     pub(super) retry_of: Option<&'a str>,
+    /// The run that it undoes.
+    pub(super) undo_of: Option<&'a str>,
     pub(super) digest: &'a str,
     pub(super) complete: bool,
     pub(super) stopped: Option<StopReason>,
@@ -54,6 +56,7 @@ impl<'a> RunView<'a> {
             state_warning: run.state_warning.as_deref(),
             operator: run.operator.as_deref(),
             retry_of: run.retry_of.as_deref(),
+            undo_of: run.undo_of.as_deref(),
             digest: &header.digest,
             complete: totals.complete,
             stopped: totals.stopped,

@@ -72,6 +72,7 @@ pub(in crate::report) fn run_meta() -> RunMeta {
         state_warning: None,
         operator: None,
         retry_of: None,
+        undo_of: None,
         approvals: Vec::new(),
     }
 }

@@ -150,6 +150,7 @@ impl Life {
             state_warning: None,
             operator: None,
             retry_of: None,
+            undo_of: None,
             approvals: Vec::new(),
         };
         let items = |visit: &mut Visitor<'_>| {
