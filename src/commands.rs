@@ -22,6 +22,7 @@ mod plan_file;
 mod planned_files;
 pub mod poll;
 pub mod progress;
+mod protected;
 pub mod report;
 pub mod report_paths;
 pub mod request;

@@ -332,3 +332,61 @@ fn what_is_blocked_is_never_sent_and_the_rest_is_carried_out() {
     assert!(blocked.iter().all(|item| item["reason"] == "protected by the rule the even ones"), "{blocked:?}");
     bench.check_truth(&report);
 }
+
+#[test]
+fn a_retry_and_an_undo_are_judged_by_what_the_tenant_protects_today() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, ..Options::default() });
+    bench.events(4);
+    let run = "run events.csv --action quarantine-file --tenant tenant.yaml --yes --quiet";
+    assert_eq!(quell(&bench, run).code, Some(0));
+    let runs = quell(&bench, "runs").stdout;
+    let name = runs.split_whitespace().next().expect("a run").to_owned();
+    let undo = format!("undo {name} -o u.plan");
+    assert_eq!(quell(&bench, &undo).code, Some(0), "nothing was protected yet");
+    fs::write(bench.path("core.yaml"), "version: 1\nrules: [{name: the first, host: [HOST-0]}]\n").expect("rules");
+    bench.change_tenant("statuses:", "protected: {files: [core.yaml]}\nstatuses:");
+    let held = quell(&bench, &undo);
+    let hold = "HELD by protected \"the first\": 1 item (row 1); the tenant protects it today";
+    assert!(held.code == Some(3) && held.stderr.contains(hold), "{}{}", held.stdout, held.stderr);
+    let apply = quell(&bench, "apply u.plan --yes --quiet");
+    assert!(apply.code == Some(3) && apply.stderr.contains(hold), "{}", apply.stderr);
+    // Where the tenant has it skipped, the rest is undone.
+    bench.change_tenant("protected: {files", "protected: {on_match: skip, files");
+    assert_eq!(quell(&bench, &undo).code, Some(0));
+    assert_eq!(simulator.ledger().entries.len(), 4);
+    // What the plan was judged by must still be there.
+    fs::write(bench.path("core.yaml"), "version: 1\nrules: [{name: the first, host: [HOST-?]}]\n").expect("rules");
+    let apply = quell(&bench, "apply u.plan --yes --quiet");
+    assert!(apply.code == Some(3) && apply.stderr.contains("protected core.yaml was "), "{}", apply.stderr);
+    fs::write(bench.path("core.yaml"), "version: 1\nrules: [{name: the first, host: [HOST-0]}]\n").expect("rules");
+    assert_eq!(quell(&bench, &undo).code, Some(0));
+    let apply = quell(&bench, "apply u.plan --yes --quiet --report json=u.json");
+    assert_eq!((apply.code, simulator.ledger().entries.len()), (Some(4), 7), "{}", apply.stderr);
+    assert_eq!(bench.report("u.json")["summary"]["outcomes"]["blocked"], 1);
+    // A tenant file that is wrong is told; where there is none it is said that nobody asked it.
+    let undone = quell(&bench, "runs").stdout.split_whitespace().next().expect("a run").to_owned();
+    bench.change_tenant("protected: {", "x-protected: {");
+    let broken = quell(&bench, &format!("undo {undone} -o again.plan"));
+    assert!(broken.code == Some(2) && broken.stderr.contains("x-protected"), "{}", broken.stderr);
+    fs::rename(bench.path("tenant.yaml"), bench.path("moved.yaml")).expect("it is there");
+    let again = quell(&bench, &format!("undo {undone} -o again.plan"));
+    assert!(
+        again.code == Some(0) && again.stderr.contains("there is no tenant.yaml here\nhelp: give --tenant FILE"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn a_retry_of_what_is_protected_by_now_is_held() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, fail_percent: 100.0, ..Options::default() });
+    bench.events(3);
+    assert_eq!(bench.done(bench.run(&["--quiet"])).code, Some(4));
+    bench.change_tenant("statuses:", "protected: {rules: [{name: last, host: [host-2]}]}\nstatuses:");
+    let retry = quell(&bench, "retry events --outcome failed --yes --quiet");
+    assert_eq!((retry.code, simulator.ledger().entries.len()), (Some(3), 3), "{}", retry.stderr);
+    assert!(retry.stderr.contains("HELD by protected \"last\": 1 item (row 3)"), "{}", retry.stderr);
+    bench.change_tenant("protected: {", "protected: {on_match: skip, ");
+    let retry = quell(&bench, "retry events --outcome failed --yes --quiet");
+    assert_eq!((retry.code, simulator.ledger().entries.len()), (Some(4), 5), "{}", retry.stderr);
+}

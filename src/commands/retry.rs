@@ -10,7 +10,7 @@ use super::plan::tell_next;
 use super::run::{Going, carry_out, runtime};
 use super::standing::Standing;
 use super::taken::{same_tenant, simulator_of};
-use super::{approvals, held, plan_file, report_paths, say, tell};
+use super::{approvals, held, plan_file, protected, report_paths, say, tell};
 use crate::cli::{Keeping, Retrying, Running, Taking};
 use crate::engine::fact::ItemId;
 use crate::engine::{Outcome, Permission};
@@ -58,7 +58,8 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
         left_out: Vec::new(),
     };
     let header = approvals::with_signers_of_now(standing.header())?;
-    let plan = plan::retry(&header, chosen.into_iter().map(|(row, _)| row).collect(), origin);
+    let mut plan = plan::retry(&header, chosen.into_iter().map(|(row, _)| row).collect(), origin);
+    protected::judge_again(&mut plan, standing.header(), taking)?;
     let simulator = earlier.simulated.then(|| simulator_of(standing.header()));
     drop(standing);
     let may_be_repeated = permitted.as_ref().map_or(&[][..], |permitted| &permitted.items);

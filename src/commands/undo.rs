@@ -5,7 +5,7 @@
 
 use super::standing::Standing;
 use super::taken::same_tenant;
-use super::{approvals, held, plan, plan_file, say, tell};
+use super::{approvals, held, plan, plan_file, protected, say, tell};
 use crate::cli::Taking;
 use crate::engine::Outcome;
 use crate::engine::fact::{Finding, Moment, What};
@@ -28,12 +28,13 @@ pub fn execute(run: &str, output: &Path, taking: &Taking, state: &Path) -> Resul
              help: wait for its end, or stop it; then undo it"
         )));
     }
-    let plan = plan_of(&standing, &RunReader::of_tenant(state, &tenant, &id)?)?;
+    let mut plan = plan_of(&standing, &RunReader::of_tenant(state, &tenant, &id)?)?;
     if plan.items.is_empty() {
         let left = plan.header.origin.iter().flat_map(undo::left_lines).map(|line| format!("\n  {line}"));
         let left: String = left.collect();
         return Err(Failure::Usage(format!("run {id} has nothing that can be undone; no plan was written{left}")));
     }
+    protected::judge_again(&mut plan, standing.header(), taking)?;
     plan_file::write(&plan, output)?;
     say(&show::text(&plan))?;
     if !standing.is_complete() {

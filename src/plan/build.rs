@@ -169,8 +169,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     let mut plan = Plan { header, events: kept, items, rows_without_item: without };
     let Matches { holds, blocked } = protected.judge(&plan);
     plan.header.blocked = blocked;
-    let blocked = plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().copied()).collect();
-    targets::blocked_last(&mut plan.items, &blocked);
+    targets::blocked_last(&mut plan);
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.guards.holds.extend(holds);
     // Of what is left when rules have blocked theirs.

@@ -11,10 +11,9 @@ mod columns;
 mod index;
 mod text;
 
-use super::act_key;
-use super::guards::{Blocked, Guard, Hold};
+use super::guards::{self, Blocked, Guard, Hold};
 use super::problems::{Origin, Problems};
-use super::{Plan, Work};
+use super::{Plan, PlannedFile, Work, act_key, digest, targets};
 use crate::events::{Event, Events, snake_case};
 use crate::inert;
 use crate::playbook::Playbook;
@@ -40,6 +39,8 @@ pub(super) struct Rules {
     on_match: OnMatch,
     /// Whether `on_match: skip` would be of use in the playbook.
     may_be_skipped: bool,
+    /// Whether they are for a plan that takes up a run, which has no filter.
+    takes_up: bool,
     /// Agents, as they are compared, of which a row said that a rule about hosts has them: the first such rule.
     agents: HashMap<String, u32>,
 }
@@ -92,6 +93,10 @@ impl Rules {
             Work::Playbook(Playbook { protected, .. }) => Some(protected),
             Work::AdHoc(_) => None,
         };
+        Self::of(own, tenant, origin, problems)
+    }
+
+    fn of(own: Option<&Protected>, tenant: &Tenant, origin: &Origin, problems: &mut Problems) -> Self {
         let (on_match, may_be_skipped) = on_match(&tenant.protected, own, tenant, origin, problems);
         let mut making = Self {
             rules: Vec::new(),
@@ -99,6 +104,7 @@ impl Rules {
             columns: ColumnTexts::default(),
             on_match,
             may_be_skipped,
+            takes_up: false,
             agents: HashMap::new(),
         };
         for protected in [Some(&tenant.protected), own].into_iter().flatten() {
@@ -281,7 +287,12 @@ impl Rules {
         // A filter by what some rows say would leave the others of the agent, which match all the same.
         let by = if *of_host { "their agents out by a filter on agent_id" } else { "these rows out by a filter" };
         let or_block = if self.may_be_skipped { ", or have them blocked with protected: {on_match: skip}" } else { "" };
-        let way_out = format!("leave {by}{or_block}");
+        let way_out = match self.takes_up {
+            true => {
+                "the tenant protects it today: change its rules first where it has to be done all the same".to_owned()
+            }
+            false => format!("leave {by}{or_block}"),
+        };
         Hold {
             guard: Guard::Protected(name.clone()),
             host: None,
@@ -292,6 +303,29 @@ impl Rules {
             rows,
         }
     }
+}
+
+/// Judges a plan that takes up a run by what its tenant protects today: rows and actions are those of the run, the rules are
+/// not. `files` is what the rules were read from.
+///
+/// # Errors
+/// The rules cannot be compiled.
+pub fn protect(plan: &mut Plan, tenant: &Tenant, files: Vec<PlannedFile>) -> Result<(), Vec<Problem>> {
+    let mut problems = Problems::default();
+    let compiled = Rules::of(None, tenant, &Origin::CommandLine, &mut problems);
+    problems.none()?;
+    let mut rules = Rules { takes_up: true, ..compiled };
+    rules.learn(&plan.events);
+    let Matches { holds, blocked } = rules.judge(plan);
+    plan.header.blocked = blocked;
+    targets::blocked_last(plan);
+    let (targets, to_send) = (targets::count(&plan.items), plan.to_send().count() as u32);
+    plan.header.release = plan.header.release.among(targets, to_send);
+    plan.header.guards.holds = guards::judge(plan);
+    plan.header.guards.holds.extend(holds);
+    plan.header.files.extend(files);
+    plan.header.digest = digest::digest(plan);
+    Ok(())
 }
 
 impl Look {

@@ -3,10 +3,10 @@
 //!
 //! Targets are numbered in order of first appearance, so that waves are ranges of numbers.
 
-use super::PlannedItem;
 use super::filter::ColumnReader;
 use super::problems::{Origin, Problems};
 use super::select::{BadRow, Chosen, ReadyStep, Selection};
+use super::{Plan, PlannedItem};
 use crate::events::Event;
 use crate::problem::nearest;
 use crate::tenant::EventType;
@@ -207,8 +207,18 @@ pub(super) fn number(all: Vec<Event>, chosen: &[Chosen], targets: &Targets) -> (
 }
 
 /// Numbers targets on which everything is blocked after all others, so that a first wave is of targets on which something
-/// is done. `blocked` are indices of items.
-pub(super) fn blocked_last(items: &mut [PlannedItem], blocked: &HashSet<u32>) {
+/// is done.
+pub(super) fn blocked_last(plan: &mut Plan) {
+    let blocked = plan.header.blocked.iter().flat_map(|blocked| blocked.items.iter().copied()).collect();
+    renumber(&mut plan.items, &blocked);
+}
+
+/// How many targets these items have.
+pub(super) fn count(items: &[PlannedItem]) -> u32 {
+    items.iter().map(|item| item.target + 1).max().unwrap_or(0)
+}
+
+fn renumber(items: &mut [PlannedItem], blocked: &HashSet<u32>) {
     if blocked.is_empty() {
         return;
     }
@@ -233,7 +243,7 @@ mod tests {
         };
         let numbered = |blocked: &[u32]| -> Vec<u32> {
             let mut items = items(&[0, 1, 0, 2, 3]);
-            blocked_last(&mut items, &blocked.iter().copied().collect());
+            renumber(&mut items, &blocked.iter().copied().collect());
             items.iter().map(|item| item.target).collect()
         };
         assert_eq!(numbered(&[]), [0, 1, 0, 2, 3]);

@@ -14,7 +14,7 @@ pub(super) fn amiss(plan: &Plan) -> Option<String> {
             ));
         }
     }
-    let targets = plan.items.iter().map(|item| item.target + 1).max().unwrap_or(0);
+    let targets = crate::plan::targets::count(&plan.items);
     let waves = &header.release.waves;
     if !waves.is_sorted_by(|earlier, later| earlier < later) {
         return Some(format!("its waves end at targets {waves:?}: each has to end behind the one before"));

@@ -45,7 +45,7 @@ struct Group {
 
 pub(super) fn least(plan: &Plan) -> Least {
     let release = &plan.header.release;
-    let targets = plan.items.iter().map(|item| item.target + 1).max().unwrap_or(0);
+    let targets = crate::plan::targets::count(&plan.items);
     let groups = groups(plan, targets);
     let going: Vec<Going<'_>> = plan
         .to_send()

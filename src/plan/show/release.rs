@@ -146,7 +146,7 @@ fn gate(promote: &Promote) -> String {
 }
 
 pub(super) fn worst_cases(plan: &Plan) -> Vec<WorstCase> {
-    let targets = plan.items.iter().map(|item| item.target + 1).max().unwrap_or(0);
+    let targets = crate::plan::targets::count(&plan.items);
     let mut items = vec![0; targets as usize];
     plan.to_send().for_each(|(_, item)| items[item.target as usize] += 1);
     plan.header.release.worst_cases(&items)
