@@ -105,10 +105,10 @@ pub async fn carry_out(prepared: inputs::Prepared, going: Going<'_>) -> Result<E
         api.check_token().await?;
     }
     let playbook = overlap::take_playbook(state, &plan.header, None, running).await?;
-    // A question, or another run, may have been waited for meanwhile.
+    let journal = Journal::open(state, &plan.header.tenant.name)?;
+    // A question, another run, or whoever was at the gate may have been waited for meanwhile.
     approvals_still_hold(&approvals)?;
     let created = wall_clock();
-    let journal = Journal::open(state, &plan.header.tenant.name)?;
     if once {
         // Here nobody else begins, so that of two that carry out one plan at once the second sees the first.
         apply::refuse_carried_out(journal.run_of_plan(&plan.header.digest)?)?;

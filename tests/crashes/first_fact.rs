@@ -1,16 +1,21 @@
-//! A run that is there and has no fact yet: whoever takes it up says what its first process would have said.
+//! The moment before a run's first fact: what is judged once more, and what whoever takes up a run that was killed there says in its
+//! first process's stead.
 
 use super::{bench, ms};
 use bench::Bench;
+use quell::approval::Subject;
+use quell::cli::Approving;
+use quell::commands::approve::{Read, approve};
 use quell::simulator::{Delay, Options, Script, ScriptedAnswer};
 use rustix::process::Signal;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Everything that is said before the run is there, the last of it with this word.
 const LAST_WORD: &str = "\"event\":\"planned\"";
@@ -62,19 +67,58 @@ fn ok(bench: &Bench, command: &str) -> bench::Done {
     done
 }
 
+/// Writes `p.plan`, which asks for an approval, and `key`, with which alice may give it.
+fn planned_for_approval(bench: &Bench) {
+    let key = PrivateKey::from(Ed25519Keypair::from_seed(&[1; 32]));
+    let public = key.public_key().to_openssh().expect("a public key");
+    fs::write(bench.path("allowed_signers"), format!("alice@example.com {public}\n")).expect("written");
+    fs::write(bench.path("key"), key.to_openssh(LineEnding::LF).expect("a key")).expect("written");
+    let playbook = "version: 1\nname: contain\nevents: [{file: events.csv}]\nrequire_approval: {}\n\
+                    steps: [{name: q, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), playbook).expect("written");
+    ok(bench, "plan p.yaml --tenant tenant.yaml -o p.plan");
+}
+
+/// Signs `p.plan` as if it had been a minute ago, but for so many seconds, for the minute that is the least.
+fn approved_until_in(bench: &Bench, seconds: u64) {
+    let bytes = fs::read(bench.path("p.plan")).expect("a plan");
+    let plan = quell::plan::file::read(&mut &*bytes).expect("a plan");
+    let subject = Subject { plan_digest: plan.header.digest.clone(), file_sha256: Sha256::digest(&bytes).into() };
+    let (minute, signers) =
+        (Duration::from_secs(60), fs::read_to_string(bench.path("allowed_signers")).expect("signers"));
+    let (file, key) = (bench.path("p.plan"), Some(bench.path("key")));
+    let order =
+        Approving { plan: file, key, default_key: None, author: None, ttl: Some(minute), note: None, yes: true };
+    let read = Read { subject: &subject, plan: &plan, signers_name: "allowed_signers", signers_text: &signers };
+    let now = jiff::Timestamp::now() - (minute - Duration::from_secs(seconds));
+    assert!(approve(&order, read, now).is_ok());
+}
+
+#[test]
+fn an_approval_that_expires_while_a_run_waits_to_begin_counts_no_more() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, ..Options::default() });
+    bench.events(1);
+    planned_for_approval(&bench);
+    fs::create_dir_all(bench.state().join("simulator")).expect("a folder");
+    let gate = fs::File::create(bench.state().join("simulator/lock")).expect("a file");
+    gate.lock().expect("nobody else is there");
+    approved_until_in(&bench, 3);
+    let mut going = bench.start(bench.quell(&["apply", "p.plan", "--yes", "--operator", "carol"]));
+    let began = Instant::now();
+    assert!(going.wait_until(|| began.elapsed() > ms(4000)), "it waits");
+    drop(gate);
+    let done = going.wait();
+    assert!(done.code == Some(3) && done.stderr.contains("while it was waited; nothing was sent"), "{}", done.stderr);
+    assert!(done.stderr.contains("approved by alice@example.com"), "it counted before: {}", done.stderr);
+    assert_eq!(simulator.ledger().entries.len(), 0);
+}
+
 #[test]
 fn killed_before_its_first_fact_a_run_still_says_who_approved_it() {
     for how in ["resume", "poll"] {
         let (bench, simulator) = Bench::serving(Options { settle: Delay::None, ..Options::default() });
         bench.events(3);
-        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[1; 32]));
-        let public = key.public_key().to_openssh().expect("a public key");
-        fs::write(bench.path("allowed_signers"), format!("alice@example.com {public}\n")).expect("written");
-        fs::write(bench.path("key"), key.to_openssh(LineEnding::LF).expect("a key")).expect("written");
-        let playbook = "version: 1\nname: contain\nevents: [{file: events.csv}]\nrequire_approval: {}\n\
-                        steps: [{name: q, action: quarantine-file}]\n";
-        fs::write(bench.path("p.yaml"), playbook).expect("written");
-        ok(&bench, "plan p.yaml --tenant tenant.yaml -o p.plan");
+        planned_for_approval(&bench);
         ok(&bench, "approve p.plan --key key --yes");
         let apply = bench.quell(&["apply", "p.plan", "--yes", "--operator", "carol"]);
         let run = killed_before_its_first_fact(&bench, apply, "no_history");
