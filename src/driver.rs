@@ -300,7 +300,7 @@ impl Calls {
             Some(order) = stops.recv() => vec![order.into()],
             orders = overseer.before_act() => {
                 let orders = orders.into_iter().map(Input::from);
-                std::iter::once(Input::Cleared).chain(orders).collect()
+                std::iter::once(Input::Cleared(overseer.wall())).chain(orders).collect()
             }
         };
         while inputs.len() < INPUTS_PER_COMMIT_MAX

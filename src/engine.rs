@@ -65,8 +65,9 @@ pub enum Input {
     Slots(u16),
     /// Calls were reserved, in answer to [`Engine::ask`].
     Granted(Granted),
-    /// Somebody has just looked whether acts may start, and nothing forbids it: it holds for this turn.
-    Cleared,
+    /// Somebody has just looked whether acts may start, at this time by the wall, and nothing forbids it: it holds for this
+    /// turn. The run's clock stands still while the machine sleeps; events grow old all the same.
+    Cleared(Moment),
     /// A person lets the next wave begin.
     Promote(Promotion),
     /// Somebody asks to stop.
@@ -154,7 +155,7 @@ impl Engine {
             }
         }
         turn.then = self.conclude(&mut turn.record)?;
-        self.cleared = false;
+        self.cleared = None;
         Ok(())
     }
 
@@ -185,8 +186,8 @@ impl Engine {
                 self.bar_after(record)
             }
             Input::Promote(promotion) => self.promoted(promotion, record),
-            Input::Cleared => {
-                self.cleared = true;
+            Input::Cleared(wall) => {
+                self.cleared = Some(wall);
                 Ok(())
             }
             Input::Ticked => Ok(()),
@@ -221,7 +222,7 @@ impl Engine {
         while !self.leaving && self.limiter.opening(self.now) == Opening::Now {
             let poll = self.next_poll().filter(|(due, _)| *due <= self.now).map(|(_, of)| of);
             let act = self.next_act().filter(|(ready, _)| *ready <= self.now).map(|(_, lane)| lane);
-            let forbidden = self.asks_before_acts && !self.cleared;
+            let forbidden = self.asks_before_acts && self.cleared.is_none();
             match (act, poll) {
                 (Some(lane), poll) if poll.is_none() || !self.acted_last => {
                     if forbidden {
@@ -243,8 +244,8 @@ impl Engine {
 
     fn start_act(&mut self, lane: state::LaneKey, turn: &mut Turn) -> Result<(), Illegal> {
         let items = self.lanes[&lane].peek(self.batch_size());
-        let expired: Vec<ItemId> =
-            items.iter().copied().filter(|item| self.items.is_expired(*item, self.now.0)).collect();
+        let at = self.cleared.map_or(self.now, |wall| wall.max(self.now));
+        let expired: Vec<ItemId> = items.iter().copied().filter(|item| self.items.is_expired(*item, at.0)).collect();
         if !expired.is_empty() {
             // Whatever is left of the batch is put together anew.
             let targets: BTreeSet<u32> = expired.iter().map(|item| self.items.target(*item)).collect();

@@ -10,7 +10,7 @@ use super::typed::Typed;
 use crate::api::Go;
 use crate::driver::{Order, Overseer};
 use crate::engine::Promotion;
-use crate::engine::fact::StopReason;
+use crate::engine::fact::{Moment, StopReason};
 use crate::error::Failure;
 use crate::inert;
 use crate::journal::{Requests, StoreError, stop_of_all};
@@ -138,6 +138,10 @@ impl Overseer for Watch {
         std::mem::take(&mut self.heard)
     }
 
+    fn wall(&self) -> Moment {
+        wall_clock()
+    }
+
     fn look_every(&self) -> Option<Duration> {
         Some(LOOK_EVERY)
     }
@@ -150,7 +154,7 @@ pub(super) async fn refuse_if_forbidden(state: &Path, header: &PlanHeader) -> Re
         let opens = signs.schedule.opens(wall_clock().0).filter(|_| why == StopReason::Window);
         let help = match (why, opens) {
             (StopReason::Window, Some(at)) => {
-                format!("it may act again from {}", words::time(crate::engine::fact::Moment(at)))
+                format!("it may act again from {}", words::time(Moment(at)))
             }
             (StopReason::Window, None) => "it may not act again within a year".to_owned(),
             _ => "remove it when acting may go on".to_owned(),

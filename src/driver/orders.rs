@@ -2,7 +2,7 @@
 
 use crate::engine::Input;
 use crate::engine::Promotion;
-use crate::engine::fact::StopReason;
+use crate::engine::fact::{Moment, StopReason};
 use std::time::Duration;
 
 /// Said to a run while it goes on.
@@ -29,6 +29,8 @@ pub trait Overseer: Send {
     fn heard(&mut self) -> Vec<Order>;
     /// Asked right before an act starts: whatever forbids it is an order to stop.
     fn before_act(&mut self) -> impl Future<Output = Vec<Order>> + Send;
+    /// What the clock on the wall shows, which goes on while the machine sleeps.
+    fn wall(&self) -> Moment;
     /// How long a run that waits may go without a look; `None` when there is nothing to look at.
     fn look_every(&self) -> Option<Duration>;
 }
@@ -44,6 +46,10 @@ impl Overseer for NobodyLooks {
 
     async fn before_act(&mut self) -> Vec<Order> {
         Vec::new()
+    }
+
+    fn wall(&self) -> Moment {
+        Moment::default()
     }
 
     fn look_every(&self) -> Option<Duration> {

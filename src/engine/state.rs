@@ -49,7 +49,7 @@ pub struct Engine {
     pub(super) acted_last: bool,
     /// Acts start only in turns in which somebody has just looked whether they may; whether this is one.
     pub(super) asks_before_acts: bool,
-    pub(super) cleared: bool,
+    pub(super) cleared: Option<Moment>,
     /// Items that were sent and have no outcome yet.
     pub(super) open_items: u64,
     /// Items that failed, as the failure budget counts it.
@@ -225,7 +225,7 @@ impl Engine {
             acts_shut_until: Moment(0),
             acted_last: false,
             asks_before_acts: false,
-            cleared: false,
+            cleared: None,
             submitted: 0,
             just_ended: Vec::new(),
             unclear: BTreeMap::new(),

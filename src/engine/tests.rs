@@ -180,7 +180,7 @@ impl World {
     fn one_turn(&mut self, input: Input) -> Then {
         let mut turn = self.engine.turn(self.now, input).expect("a legal turn");
         while turn.asks && self.looks {
-            let more = self.engine.turn(self.now, Input::Cleared).expect("a legal turn");
+            let more = self.engine.turn(self.now, Input::Cleared(self.now)).expect("a legal turn");
             turn.record.extend(more.record);
             turn.calls.extend(more.calls);
             (turn.asks, turn.then) = (more.asks, more.then);

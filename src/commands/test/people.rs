@@ -2,7 +2,7 @@
 
 use crate::driver::{Order, Overseer};
 use crate::engine::Promotion;
-use crate::engine::fact::StopReason;
+use crate::engine::fact::{Moment, StopReason};
 use crate::playbook::Schedule;
 use crate::scenario::{Said, Saying};
 use std::collections::VecDeque;
@@ -28,6 +28,12 @@ impl<'a> People<'a> {
         Self { began: Instant::now(), begins, sayings: sayings.iter().collect(), schedule, is_closed: false }
     }
 
+    /// What the clock on the wall shows in the test.
+    fn now(&self) -> Moment {
+        let passed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Moment(self.begins.saturating_add(passed))
+    }
+
     fn orders(&mut self) -> Vec<Order> {
         let passed = self.began.elapsed();
         let mut orders = Vec::new();
@@ -42,8 +48,7 @@ impl<'a> People<'a> {
                 }),
             });
         }
-        let now = self.begins.saturating_add(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
-        if !self.is_closed && self.schedule.forbids(now).is_some() {
+        if !self.is_closed && self.schedule.forbids(self.now().0).is_some() {
             self.is_closed = true;
             orders.push(Order::Stop(StopReason::Window));
         }
@@ -58,6 +63,10 @@ impl Overseer for &mut People<'_> {
 
     async fn before_act(&mut self) -> Vec<Order> {
         self.orders()
+    }
+
+    fn wall(&self) -> Moment {
+        self.now()
     }
 
     fn look_every(&self) -> Option<Duration> {

@@ -301,17 +301,37 @@ fn no_act_starts_without_a_look_where_one_is_asked_for() {
         let turn = world.engine.turn(world.now, Input::Ticked).expect("a legal turn");
         assert!(turn.asks && turn.calls.is_empty(), "{turn:?}");
     }
-    let turn = world.engine.turn(world.now, Input::Cleared).expect("a legal turn");
+    let turn = world.engine.turn(world.now, Input::Cleared(world.now)).expect("a legal turn");
     assert!(!turn.asks && turn.calls.len() == 1, "{turn:?}");
     let mut stopped = World::new(header(1, 5), &on_own_agents(10), Model::default());
     stopped.engine.asks_before_acts();
     stopped.turn(Input::Started(Box::default()));
     let mut turn = Turn::default();
-    for input in [Input::Cleared, Input::Stop(StopReason::StopFile)] {
+    for input in [Input::Cleared(stopped.now), Input::Stop(StopReason::StopFile)] {
         stopped.engine.hear(stopped.now, input, &mut turn).expect("legal");
     }
     stopped.engine.decide(&mut turn).expect("legal");
     assert!(turn.calls.is_empty() && !turn.asks, "{turn:?}");
+}
+
+#[test]
+fn events_grow_old_by_the_wall_also_while_the_machine_sleeps() {
+    let sent_after = |slept: u64| {
+        let mut world = World::new(header(1, 5), &on_own_agents(3), Model::default());
+        let until = world.now.0 + 3600 * SECOND;
+        world.shapes.iter_mut().for_each(|shape| shape.expires = Some(until));
+        world.crash();
+        world.engine.asks_before_acts();
+        world.turn(Input::Started(Box::default()));
+        // The run's clock has not moved.
+        let wall = Moment(world.now.0 + slept * SECOND);
+        let turn = world.engine.turn(world.now, Input::Cleared(wall)).expect("a legal turn");
+        let expired = turn.record.iter().any(|fact| matches!(&fact.what, What::Expired { items } if items.len() == 3));
+        (turn.calls.len(), expired)
+    };
+    assert_eq!(sent_after(0), (1, false));
+    assert_eq!(sent_after(3600), (1, false));
+    assert_eq!(sent_after(3601), (0, true));
 }
 
 #[test]
