@@ -1,5 +1,5 @@
-//! The moment before a run's first fact: what is judged once more, and what whoever takes up a run that was killed there says in its
-//! first process's stead.
+//! The moment before a run's first fact: what is judged once more, and what whoever takes up a run that was killed there
+//! says in its first process's stead.
 
 use super::{bench, ms};
 use bench::Bench;
