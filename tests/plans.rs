@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -190,6 +191,25 @@ fn nothing_of_a_plan_needs_anybody() {
     says(&bench, PLAN, 0, "");
     let done = says(&bench, "show p.plan --needs-me", 2, "p.plan is a plan, of which nothing has run");
     assert!(done.stderr.contains("help: `quell show p.plan` shows what it would do"), "{}", done.stderr);
+}
+
+#[test]
+fn a_token_beside_the_tenant_is_found_however_the_tenant_was() {
+    let (bench, simulator) = bench(prompt());
+    for folder in ["tenants", "playbooks"] {
+        fs::create_dir(bench.path(folder)).expect("a folder");
+    }
+    bench.change_tenant("{token_command: [echo, any-token-will-do]}", "{token_file: ../secrets/token}");
+    fs::rename(bench.path("tenant.yaml"), bench.path("tenants/simulator.yaml")).expect("it is moved");
+    playbook(&bench, "");
+    write(&bench, "playbooks/p.yaml", &read(&bench, "p.yaml").replace("events.csv", "../events.csv"));
+    // The plan needs no token: the folder of it comes later.
+    says(&bench, "plan playbooks/p.yaml -o p.plan", 0, "10 items");
+    fs::create_dir(bench.path("secrets")).expect("a folder");
+    write(&bench, "secrets/token", "any\n");
+    fs::set_permissions(bench.path("secrets/token"), fs::Permissions::from_mode(0o600)).expect("it is ours alone");
+    says(&bench, APPLY, 0, "all 10 items succeeded");
+    assert_eq!(acts(&simulator).len(), 10);
 }
 
 #[test]

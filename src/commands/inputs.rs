@@ -320,7 +320,8 @@ pub(super) fn read_tenant_file(file: &Path, problems: &mut Vec<Problem>) -> Opti
     let text = read_yaml(file, problems)?;
     let mut tenant = keep(tenant::read(&file.to_string_lossy(), &text), problems)?;
     if let tenant::Auth::TokenFile(token) = &mut tenant.auth {
-        *token = file.parent().unwrap_or(Path::new("")).join(&token);
+        // As seen from the working folder: however the tenant was found, by a playbook or a plan, it is the same path.
+        *token = Path::new(&planned_files::relative(file)).parent().unwrap_or(Path::new("")).join(&token);
     }
     beside::complete_tenant(&mut tenant, file, problems);
     Some((tenant, planned_files::planned(FileRole::Tenant, file, text.as_bytes())))

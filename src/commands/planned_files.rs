@@ -98,7 +98,7 @@ fn hexadecimal(sum: Sha256) -> String {
 
 /// The path of a file as seen from the working folder. Its folder is looked up, so that `..` and links lead where they
 /// lead; the file itself is not followed, since it is read by that name.
-fn relative(path: &Path) -> String {
+pub(super) fn relative(path: &Path) -> String {
     let shown = || path.to_string_lossy().into_owned();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (Ok(from), Ok(to), Some(name)) = (Path::new(".").canonicalize(), folder.canonicalize(), path.file_name())
