@@ -392,7 +392,7 @@ fn an_undo_restores_what_was_carried_out_once_and_says_what_it_leaves() {
     let report = |format: &str| quell(&bench, &format!("report {} --format {format}", run_of(&undone))).stdout;
     for (format, line) in [
         ("text", format!("  undo of   {}\n", run_of(&first))),
-        ("markdown", format!("- undo of `{}`\n", run_of(&first))),
+        ("markdown", format!("- undo of: `{}`\n", run_of(&first))),
         ("html", format!("<dt>undo of</dt><dd>{}</dd>\n", run_of(&first))),
     ] {
         assert!(report(format).contains(&line), "{format}: {}", report(format));

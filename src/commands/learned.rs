@@ -104,7 +104,8 @@ fn lines(plan: &Plan, runs: usize, learned: &BTreeMap<String, Learned>) -> Vec<S
             is_known = false;
             continue;
         };
-        let at = |share: usize| times[(times.len() - 1) * share / 100];
+        // At least so many of a hundred had settled by then.
+        let at = |share: usize| times[(times.len() * share).div_ceil(100) - 1];
         chain += at(90);
         let queued = if queued == 0 { String::new() } else { format!("; {queued} more had not at their deadline") };
         let line = format!(

@@ -4,10 +4,11 @@
 use super::standing::Standing;
 use super::{resume, tell, unresolved};
 use crate::cli::{Promoting, Running, Taking};
+use crate::engine::fact::What;
 use crate::engine::{Gate, Promotion};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
-use crate::journal::{self, Requests, StoreError};
+use crate::journal::{self, Requests, RunReader, StoreError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,35 @@ pub fn stop(run: Option<&str>, state: &Path) -> Result<ExitCode, Failure> {
         };
         return Err(Failure::Usage(format!("nobody works on run {id}: there is nothing to stop\nhelp: {next}")));
     }
+    let is_stopping = |stopping: bool, what: &What| match what {
+        What::Stopping { .. } | What::Ended { .. } => true,
+        What::Resumed { .. } => false,
+        _ => stopping,
+    };
+    if !comes_to((state, &tenant, &id), is_stopping)? {
+        return Err(Failure::Held(format!(
+            "run {id} was taken up by another process meanwhile, and goes on\nhelp: `quell stop {id}` asks it once more"
+        )));
+    }
     tell(&format!("run {id} stops: no further acts, open items are polled for a while"));
     Ok(ExitCode::Fine)
+}
+
+/// Whether what was heard shows in the run's facts, as `follow` tells it from one to the next. What a run has heard it writes
+/// down at once, so this is waited for only where it is not to come.
+fn comes_to((state, tenant, id): (&Path, &str, &str), follow: impl Fn(bool, &What) -> bool) -> Result<bool, Failure> {
+    let began = Instant::now();
+    loop {
+        let mut came = false;
+        RunReader::of_tenant(state, tenant, id)?.for_each_fact(|fact| {
+            came = follow(came, &fact.what);
+            Ok(())
+        })?;
+        if came || began.elapsed() >= PATIENCE {
+            return Ok(came);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Waits until the run has taken what it is asked, or nobody works on it any more. What is not taken in time stays there, and
@@ -97,8 +125,20 @@ pub fn promote(promoting: &Promoting, taking: &Taking, running: &Running, state:
         let requests = Requests::of_run(state, &tenant, &id);
         requests.ask_to_promote(&promotion)?;
         if await_heard((state, &tenant, &id), &requests, Requests::is_asked_to_promote)? == Heard::Yes {
-            tell(&format!("run {id} has heard it: wave {} of {} may begin", gate.wave, gate.waves));
-            return Ok(ExitCode::Fine);
+            let begins =
+                |began: bool, what: &What| began || matches!(what, What::Promoted { wave, .. } if *wave == gate.wave);
+            if comes_to((state, &tenant, &id), begins)? {
+                tell(&format!("wave {} of {} of run {id} begins", gate.wave, gate.waves));
+                return Ok(ExitCode::Fine);
+            }
+            let gate = Standing::of_tenant(state, &tenant, &id)?.gate()?.filter(|now| now.wave == gate.wave);
+            return Err(Failure::Held(match gate {
+                Some(gate) if !gate.met => unmet(&id, gate),
+                _ => format!(
+                    "run {id} has heard it and begins no wave: it is stopping\nhelp: once it has ended, `quell promote {id}` \
+                     takes it up"
+                ),
+            }));
         }
     }
     resume::execute(&resume::Order {
@@ -112,10 +152,11 @@ pub fn promote(promoting: &Promoting, taking: &Taking, running: &Running, state:
 }
 
 fn unmet(id: &str, gate: Gate) -> String {
-    let Gate { wave, waves, released, settled, failures, .. } = gate;
+    let Gate { wave, waves, released, settled, failures, shows, .. } = gate;
+    let off = if shows { "" } else { ", and no host of the newest wave has answered" };
     format!(
         "wave {wave} of {waves} of run {id} may not begin: {settled} of {released} released items have an outcome, \
-         {failures} of them count as failures; nothing was sent\n\
+         {failures} of them count as failures{off}; nothing was sent\n\
          help: `quell show {id}` says more; to begin it all the same, give --reason TEXT"
     )
 }

@@ -18,6 +18,7 @@ use crate::plan::{OriginKind, Plan, PlanHeader};
 use crate::report::Colour;
 use crate::run::RunMeta;
 use crate::simulator::Simulator;
+use crate::tenant::show_duration;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -359,12 +360,15 @@ fn stop_signals(running: &Running) -> Result<mpsc::Receiver<Said>, Failure> {
                 _ = hup.recv(), if !hup_ignored => {}
             }
             let (reason, words) = if again {
-                (StopReason::SignalAgain, "leaving at once; `quell resume` goes on")
+                (StopReason::SignalAgain, "leaving at once; `quell resume` goes on".to_owned())
             } else {
-                (StopReason::Signal, "stopping: no further acts, open items are polled for 20 s; again: leave at once")
+                let drain = show_duration(running.drain);
+                let words =
+                    format!("stopping: no further acts, open items are polled for {drain}; again: leave at once");
+                (StopReason::Signal, words)
             };
             // Said even when it is quiet: who sent the signal waits for a sign.
-            announce(&Running { quiet: false, ..running.clone() }, "stopping", words, json!({"at_once": again}));
+            announce(&Running { quiet: false, ..running.clone() }, "stopping", &words, json!({"at_once": again}));
             again = true;
             if send.send(Said::Stop(reason)).await.is_err() {
                 return;

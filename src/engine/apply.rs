@@ -7,6 +7,7 @@ use super::items::{End, State};
 use super::pairing::{Batch, Member, fingerprint};
 use super::state::{Engine, Illegal, Stage};
 use super::unclear::Unclear;
+use super::waves::NewestWave;
 use crate::tenant::{EventType, Meaning};
 
 /// The end of the year 9999. No clock shows more; sums with it stay far from the end of the numbers.
@@ -172,6 +173,7 @@ impl Engine {
         let released = self.items.released();
         let next = self.config.waves.iter().copied().find(|end| *end > released);
         let ready = self.items.release(next.unwrap_or(released));
+        self.newest_wave = NewestWave::beginning_with(released);
         self.gate_since = at;
         self.awaiting_since = None;
         self.enqueue(&ready, at);
@@ -377,6 +379,7 @@ impl Engine {
         self.end_item(item, outcome, at);
         self.progress.settled += 1;
         *self.count_of(outcome) += 1;
+        self.newest_wave.hear(self.items.target(item), outcome);
         if !matches!(outcome, Settled::Succeeded | Settled::Failed) {
             self.unclear.insert(item, Unclear { outcome, of, holds: outcome == Settled::Unknown, well: false });
         }
@@ -394,6 +397,11 @@ impl Engine {
         };
         *self.count_of(before.outcome) -= 1;
         *self.count_of(outcome) += 1;
+        let target = self.items.target(item);
+        if before.outcome == Settled::StillQueued {
+            self.newest_wave.found(target);
+        }
+        self.newest_wave.hear(target, outcome);
         self.failures -= u64::from(self.is_failure(item, before.outcome));
         self.failures += u64::from(self.is_failure(item, outcome));
         self.forgive_no_more_than_there_are();

@@ -8,6 +8,7 @@ use super::pairing::{Batch, fingerprint};
 use super::poller::Poller;
 use super::queue::Lane;
 use super::unclear::Unclear;
+use super::waves::NewestWave;
 use crate::plan::{Budget, OnUnknown, PlanHeader, PlannedStep, Promote};
 use crate::tenant::{EventType, FillField, Statuses, fold};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -57,6 +58,8 @@ pub struct Engine {
     /// … of which an operator said to go on all the same, and of which a person opened a gate all the same.
     pub(super) forgiven: u64,
     pub(super) forgiven_by_gate: u64,
+    /// What the wave that was released last has shown.
+    pub(super) newest_wave: NewestWave,
     /// Since when the present wave runs in this process, and since when a person is asked.
     pub(super) gate_since: Moment,
     pub(super) awaiting_since: Option<Moment>,
@@ -198,6 +201,7 @@ impl Engine {
             failures: 0,
             forgiven: 0,
             forgiven_by_gate: 0,
+            newest_wave: NewestWave::default(),
             gate_since: Moment(0),
             awaiting_since: None,
             progress: Progress { items: items.len() as u64, ..Progress::default() },

@@ -5,7 +5,7 @@
 
 use super::fact::{Fact, ItemId, Moment, Settled, StopReason, What};
 use super::items::Shut;
-use super::state::{Engine, Illegal, Progress};
+use super::state::{Engine, Illegal};
 use std::collections::BTreeMap;
 
 /// A gate that is not open yet.
@@ -21,7 +21,9 @@ pub struct Gate {
     pub settled: u64,
     /// … of which failed, as the budget counts it, since a person last opened a gate.
     pub failures: u64,
-    /// Whether its conditions hold, and not only items that are still queued speak for it.
+    /// Whether the newest wave shows how it goes: not where its items are still queued and nothing else is known of it.
+    pub shows: bool,
+    /// Whether its conditions hold, and the newest wave shows something.
     pub met: bool,
     /// Whether it waits for a person, and until when.
     pub awaits: Option<Moment>,
@@ -36,6 +38,45 @@ pub struct Promotion {
     pub by: Option<String>,
     /// Needed where the conditions do not hold.
     pub reason: Option<String>,
+}
+
+/// What the hosts of the newest wave have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct NewestWave {
+    /// Its targets begin with this number.
+    first: u32,
+    /// Items that the API called a success or a failure.
+    answered: u64,
+    /// Items that are still queued at their deadline: their hosts are off.
+    silent: u64,
+}
+
+impl NewestWave {
+    /// A wave begins with this target.
+    pub(super) fn beginning_with(first: u32) -> Self {
+        Self { first, ..Self::default() }
+    }
+
+    /// An item of this target has this outcome now.
+    pub(super) fn hear(&mut self, target: u32, outcome: Settled) {
+        match outcome {
+            _ if target < self.first => {}
+            Settled::Succeeded | Settled::Failed => self.answered += 1,
+            Settled::StillQueued => self.silent += 1,
+            Settled::TimedOut | Settled::Unknown | Settled::Unmatched => {}
+        }
+    }
+
+    /// An item of this target is no longer still queued.
+    pub(super) fn found(&mut self, target: u32) {
+        self.silent -= u64::from(target >= self.first);
+    }
+
+    /// Whether it shows how it goes: where all hosts are off it shows nothing. A wave in which nothing was to be sent has
+    /// nothing to show.
+    fn says_something(self) -> bool {
+        self.silent == 0 || self.answered > 0
+    }
 }
 
 /// What a gate does now.
@@ -59,11 +100,12 @@ impl Engine {
         let failures = self.failures.saturating_sub(self.forgiven_by_gate);
         let promote = &self.config.promote;
         let enough = u128::from(settled) * 100 >= u128::from(released) * u128::from(promote.settled.0);
-        let met = enough && failures <= u64::from(promote.failures) && self.some_host_answered();
+        let shows = self.newest_wave.says_something();
+        let met = enough && failures <= u64::from(promote.failures) && shows;
         let wait = promote.confirm_within.map(|wait| wait.as_millis() as u64);
         let awaits = self.awaiting_since.zip(wait).map(|(since, wait)| Moment(since.0.saturating_add(wait)));
         let (wave, waves) = (wave as u16 + 1, self.config.waves.len() as u16);
-        Some(Gate { wave, waves, released, settled, failures, met, awaits })
+        Some(Gate { wave, waves, released, settled, failures, shows, met, awaits })
     }
 
     pub(super) fn turnstile(&self) -> Option<Turnstile> {
@@ -113,16 +155,12 @@ impl Engine {
     /// A person opens the gate. Without a reason it opens only when its conditions hold; whoever asks has looked before.
     pub(super) fn promoted(&mut self, promotion: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {
         match self.gate() {
+            // What is stopping begins no wave: whoever takes the run up is asked again.
+            _ if self.stopping.is_some() || self.only_polls => Ok(()),
             Some(gate) if promotion.wave.is_some_and(|meant| meant != gate.wave) => Ok(()),
             Some(gate) if gate.met || promotion.reason.is_some() => self.open_gate(promotion, record),
             _ => Ok(()),
         }
-    }
-
-    /// Whether what was sent so far says anything of how it goes: items that are still queued at their deadline do not.
-    fn some_host_answered(&self) -> bool {
-        let Progress { succeeded, failed, unclear, still_queued, .. } = self.progress;
-        still_queued == 0 || succeeded + failed + unclear > 0
     }
 
     fn open_gate(&mut self, Promotion { by, reason, .. }: Promotion, record: &mut Vec<Fact>) -> Result<(), Illegal> {

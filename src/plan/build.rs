@@ -6,6 +6,7 @@
 use super::narrow::Narrowing;
 use super::problems::{self, Origin, Problems};
 use super::protected::{Matches, Rules};
+use super::release::Sizes;
 use super::select::{BadRow, ReadyStep, Selection};
 use super::steps::{CompiledStep, check_ages, check_columns, check_filters, compiled_steps};
 use super::{Plan, PlanHeader, PlannedFile, PlannedRelease, PlannedReport, PlannedTenant, RowWithoutItem};
@@ -129,7 +130,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     }
     found.none()?;
 
-    let (kept, items, count) = targets::number(all_events, &selection.chosen, &targets);
+    let (kept, items) = targets::number(all_events, &selection.chosen, &targets);
     let without = rows_without_item(selection.without, selection.bad, refused);
     let caution = match work {
         Work::Playbook(playbook) => playbook.caution,
@@ -173,8 +174,7 @@ pub fn build(request: Request<'_>) -> Result<Plan, Vec<Problem>> {
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.guards.holds.extend(holds);
     // Of what is left when rules have blocked theirs.
-    let to_send = plan.to_send().count() as u32;
-    plan.header.release = release::release(&work, count, to_send, &origin, &mut found);
+    plan.header.release = release::release(&work, Sizes::of(&plan), &origin, &mut found);
     plan.header.approval = approval::planned(&work, &vars, &approval::totals(&plan, tenant), &origin, &mut found);
     found.none()?;
     plan.header.digest = digest::digest(&plan);

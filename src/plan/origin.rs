@@ -3,7 +3,7 @@
 //! It reads nothing. Who reads a file says what its bytes were; who takes up a run says which and why.
 
 use super::guards::PlannedGuards;
-use super::targets::count;
+use super::release::Sizes;
 use super::{Plan, PlanHeader, PlannedStep};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,6 @@ pub fn amiss_with_run(plan: &Plan, run: &PlanHeader) -> Option<&'static str> {
     let origin = header.origin.as_ref()?;
     let names = |header: &PlanHeader| kept_files(header).into_iter().map(|file| file.name).collect::<Vec<_>>();
     let bounds = |header: &PlanHeader| PlannedGuards { holds: Vec::new(), ..header.guards.clone() };
-    let (targets, to_send) = (count(&plan.items), plan.to_send().count() as u32);
     let repeatable = |item: &u32| {
         let item = plan.items.get(*item as usize);
         item.is_some_and(|item| header.steps[usize::from(item.step)].action.repeat_safe)
@@ -84,7 +83,7 @@ pub fn amiss_with_run(plan: &Plan, run: &PlanHeader) -> Option<&'static str> {
         (header.approval != run.approval, "approval"),
         (is_signed && names(run) != names(header), "allowed signers"),
         (bounds(header) != bounds(run), "guards"),
-        (header.release != run.release.among(targets, to_send), "waves, budget and signs to stop"),
+        (header.release != run.release.among(Sizes::of(plan)), "waves, budget and signs to stop"),
         (header.limits != run.limits || header.polling != run.polling, "limits and polling"),
         (header.statuses != run.statuses, "statuses"),
         (header.dedupe_window != run.dedupe_window || header.overlap != run.overlap, "window of what was done before"),

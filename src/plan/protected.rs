@@ -13,6 +13,7 @@ mod text;
 
 use super::guards::{self, Blocked, Guard, Hold};
 use super::problems::{Origin, Problems};
+use super::release::Sizes;
 use super::{Plan, PlannedFile, Work, act_key, digest, targets};
 use crate::events::{Event, Events, snake_case};
 use crate::inert;
@@ -319,8 +320,7 @@ pub fn protect(plan: &mut Plan, tenant: &Tenant, files: Vec<PlannedFile>) -> Res
     let Matches { holds, blocked } = rules.judge(plan);
     plan.header.blocked = blocked;
     targets::blocked_last(plan);
-    let (targets, to_send) = (targets::count(&plan.items), plan.to_send().count() as u32);
-    plan.header.release = plan.header.release.among(targets, to_send);
+    plan.header.release = plan.header.release.among(Sizes::of(plan));
     plan.header.guards.holds = guards::judge(plan);
     plan.header.guards.holds.extend(holds);
     plan.header.files.extend(files);

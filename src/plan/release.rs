@@ -7,6 +7,7 @@
 
 use super::build::Work;
 use super::problems::{Origin, Problems};
+use super::{Plan, targets};
 use crate::playbook::{FailureBudget, Percent, Playbook, Promote, Schedule, Tolerated, WaveSize};
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
@@ -85,13 +86,7 @@ pub struct WorstCase {
 }
 
 /// How the work that was asked for is released; `waves` are those of the command line.
-pub(super) fn release(
-    work: &Work<'_>,
-    targets: u32,
-    items: u32,
-    origin: &Origin,
-    found: &mut Problems,
-) -> PlannedRelease {
+pub(super) fn release(work: &Work<'_>, sizes: Sizes, origin: &Origin, found: &mut Problems) -> PlannedRelease {
     let (waves, promote, budget, target) = match work {
         Work::Playbook(Playbook { release, target, .. }) => (
             release.waves.as_slice(),
@@ -104,26 +99,27 @@ pub(super) fn release(
             (ad_hoc.waves.as_slice(), Promote::default(), budget, None)
         }
     };
-    let (waves, dropped) = cumulative(waves, targets, origin, found);
+    let (waves, dropped) = cumulative(waves, sizes, origin, found);
     let (stop_file, go_url, schedule) = match work {
         Work::Playbook(Playbook { release, .. }) => {
             (release.stop_file.clone(), release.go_url.clone(), release.schedule.clone())
         }
         Work::AdHoc(_) => (None, None, Schedule::default()),
     };
-    let budget = Some(Budget::of(budget, items));
+    let budget = Some(Budget::of(budget, sizes.items));
     PlannedRelease { target, waves, dropped, promote, budget, stop_file, go_url, schedule }
 }
 
 /// Rounded up; what does not grow is dropped, and said to be. One wave is none.
 fn cumulative(
-    sizes: &[Spanned<WaveSize>],
-    targets: u32,
+    written: &[Spanned<WaveSize>],
+    sizes: Sizes,
     origin: &Origin,
     found: &mut Problems,
 ) -> (Vec<u32>, Vec<DroppedWave>) {
     let (mut waves, mut dropped): (Vec<u32>, Vec<DroppedWave>) = (Vec::new(), Vec::new());
-    for size in sizes {
+    let targets = sizes.acted;
+    for size in written {
         let (count, before) = (size.value.of(targets), waves.last().copied().unwrap_or(0));
         if count > before {
             waves.push(count);
@@ -131,7 +127,7 @@ fn cumulative(
             dropped.push(DroppedWave { written: size.value.to_string(), targets: count, before });
         }
     }
-    if let (Some(last), Some(size)) = (waves.last(), sizes.last())
+    if let (Some(last), Some(size)) = (waves.last(), written.last())
         && *last < targets
     {
         let message =
@@ -139,18 +135,46 @@ fn cumulative(
         let help = Some("sizes are cumulative: end with `100%`, or select fewer events".to_owned());
         found.push(origin.problem(size.place, "--waves", message, help));
     }
-    (if waves.len() < 2 { Vec::new() } else { waves }, dropped)
+    (sizes.ends(waves), dropped)
+}
+
+/// How much a plan does, as waves and budget count it. Targets on which everything is blocked come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Targets on which something is to be sent.
+    acted: u32,
+    /// All targets.
+    targets: u32,
+    /// Items that are to be sent.
+    items: u32,
+}
+
+impl Sizes {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let (mut acted, mut items) = (0, 0);
+        for (_, item) in plan.to_send() {
+            (acted, items) = (acted.max(item.target + 1), items + 1);
+        }
+        Self { acted, targets: targets::count(&plan.items), items }
+    }
+
+    /// Ends of waves: fewer than two are none, and the last one takes the targets along on which nothing is sent.
+    fn ends(self, mut waves: Vec<u32>) -> Vec<u32> {
+        match waves.last_mut() {
+            Some(last) => *last = (*last).max(self.targets),
+            None => return waves,
+        }
+        if waves.len() < 2 { Vec::new() } else { waves }
+    }
 }
 
 impl PlannedRelease {
     /// For some of the plan's items, planned once more: waves of the same sizes, as far as there are targets, and the
     /// budget of so many items.
-    pub(super) fn among(&self, targets: u32, items: u32) -> Self {
-        let mut waves: Vec<u32> = self.waves.iter().map(|end| *end.min(&targets)).collect();
+    pub(super) fn among(&self, sizes: Sizes) -> Self {
+        let mut waves: Vec<u32> = self.waves.iter().map(|end| *end.min(&sizes.acted)).collect();
         waves.dedup();
-        if waves.len() < 2 {
-            waves.clear();
-        }
+        let (waves, items) = (sizes.ends(waves), sizes.items);
         let budget = self.budget.clone().map(|budget| match budget.written.strip_suffix('%').map(str::parse::<u8>) {
             Some(Ok(percent)) => Budget { tolerated: Tolerated::Percent(Percent(percent)).among(items), ..budget },
             _ => budget,

@@ -3,6 +3,7 @@
 //! Which items these may be is not decided here; see `commands/retry.rs`.
 
 use super::origin::kept_files;
+use super::release::Sizes;
 use super::{ItemRow, Origin, Plan, PlanHeader, PlannedItem, digest, guards};
 use std::collections::HashMap;
 
@@ -28,9 +29,9 @@ pub fn retry(earlier: &PlanHeader, rows: Vec<ItemRow>, origin: Origin) -> Plan {
         plan.items.push(PlannedItem { event: plan.events.len() as u32 - 1, step: row.step, target });
     }
     plan.header.rows = plan.events.chunk_by(|one, other| one.place.row == other.place.row).count() as u32;
-    plan.header.release = earlier.release.among(targets.len() as u32, plan.items.len() as u32);
     // What was blocked does not go again; what is left is counted anew.
     plan.header.blocked = Vec::new();
+    plan.header.release = earlier.release.among(Sizes::of(&plan));
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.digest = digest::digest(&plan);
     plan

@@ -184,7 +184,7 @@ pub(super) fn forget_rows_with_item(selection: &mut Selection, events: &[Event])
 }
 
 /// Keeps the events that became items, and numbers the targets that are left.
-pub(super) fn number(all: Vec<Event>, chosen: &[Chosen], targets: &Targets) -> (Vec<Event>, Vec<PlannedItem>, u32) {
+pub(super) fn number(all: Vec<Event>, chosen: &[Chosen], targets: &Targets) -> (Vec<Event>, Vec<PlannedItem>) {
     let mut used = chosen.iter().map(|chosen| chosen.event).peekable();
     let mut kept = Vec::new();
     for (index, event) in (0_u32..).zip(all) {
@@ -203,7 +203,7 @@ pub(super) fn number(all: Vec<Event>, chosen: &[Chosen], targets: &Targets) -> (
         let target = *numbers.entry(targets.of_event[one.event as usize]).or_insert(next);
         items.push(PlannedItem { event, step: one.step, target });
     }
-    (kept, items, numbers.len() as u32)
+    (kept, items)
 }
 
 /// Numbers targets on which everything is blocked after all others, so that a first wave is of targets on which something

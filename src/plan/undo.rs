@@ -4,6 +4,7 @@
 //! left alone and told, and so is what the tenant names no inverse for.
 
 use super::origin::{kept_files, ranges};
+use super::release::Sizes;
 use super::{ItemRow, RowWithoutItem, digest, guards};
 use super::{Leaving, LeftOut, Origin, OriginKind, Plan, PlanHeader, PlannedFlow, PlannedItem, PlannedStep};
 use crate::inert::shorten;
@@ -64,8 +65,9 @@ pub fn undo(earlier: &PlanHeader, run: &str, items: Vec<(ItemRow, Fate)>) -> Pla
     let (mut with, without): (Vec<Row>, Vec<Row>) = rows.into_values().partition(|row| !row.undone.is_empty());
     with.sort_by_key(|row| Reverse(row.newest));
     plan.rows_without_item = without.into_iter().filter_map(|row| row.without).collect();
-    number(&mut plan, with, &numbers);
+    // Items have other numbers now.
     plan.header.blocked = Vec::new();
+    number(&mut plan, with, &numbers);
     plan.header.guards.holds = guards::judge(&plan);
     plan.header.digest = digest::digest(&plan);
     plan
@@ -174,7 +176,7 @@ fn number(plan: &mut Plan, rows: Vec<Row>, steps: &HashMap<u16, u16>) {
             plan.items.push(PlannedItem { event: number as u32, step, target });
         }
     }
-    plan.header.release = plan.header.release.among(targets.len() as u32, plan.items.len() as u32);
+    plan.header.release = plan.header.release.among(Sizes::of(plan));
 }
 
 /// What is left as it is, by step, what that means, and why.

@@ -22,9 +22,32 @@ pub(super) struct SuiteFile {
     pub(super) version: Field<Version>,
     /// The playbook, relative to the folder of this file.
     pub(super) playbook: Field<Written<Word>>,
+    /// What each test has that does not give its own.
+    #[serde(default)]
+    pub(super) defaults: Field<DefaultsFile>,
     /// One run each.
     #[schemars(extend("minItems" = 1))]
     pub(super) tests: Field<Vec<Field<TestFile>>>,
+}
+
+/// What each test has that does not give its own; of `vars` each variable for itself.
+#[derive(Debug, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Defaults")]
+pub(super) struct DefaultsFile {
+    /// A tenant file in place of the one that the playbook names.
+    #[serde(default)]
+    pub(super) tenant: Field<Written<Word>>,
+    /// Values of the playbook's variables.
+    #[serde(default)]
+    pub(super) vars: Field<Entries<AnyText>>,
+    /// Events in place of the playbook's own.
+    #[serde(default)]
+    pub(super) events: Field<Vec<Field<SourceFile>>>,
+    /// What time it is when a run begins.
+    #[serde(default)]
+    #[schemars(extend("default" = "2026-01-01T12:00:00Z"))]
+    pub(super) begins: Field<Written<Begins>>,
 }
 
 /// One run, and what is expected of it.

@@ -2,15 +2,15 @@
 //! when other parts of the file could not.
 
 use super::file::{
-    CallFile, ExpectFile, ExpectItemsFile, ItemsFile, LoseFile, SaidFile, SayingFile, SimulatorFile, SuiteFile,
-    TestFile, Time,
+    CallFile, DefaultsFile, ExpectFile, ExpectItemsFile, ItemsFile, LoseFile, SaidFile, SayingFile, SimulatorFile,
+    SuiteFile, TestFile, Time,
 };
 use super::statuses::OutcomeWord;
 use super::{
     Becomes, Behaviour, Expected, ExpectedItems, Pick, Said, Saying, Scenario, ScriptedCall, ScriptedItems, Suite,
 };
 use crate::engine::Outcome;
-use crate::playbook::read_sources;
+use crate::playbook::{Source, read_sources};
 use crate::problem::{Place, Problem, nearest};
 use crate::tenant::Word;
 use crate::yaml::{AnyText, Entries, Field, Reader, Spanned, Written};
@@ -47,10 +47,11 @@ fn suite(reader: &Reader<'_>, parsed: Spanned<SuiteFile>, file: &Path, text: &st
             _ => {}
         }
     }
+    let defaults = Defaults::of(reader, parsed.defaults.value().unwrap_or_default(), file);
     let mut lines = HashMap::new();
     let mut scenarios = Vec::new();
     for test in tests.into_iter().flat_map(|tests| tests.value).filter_map(Field::read) {
-        let Some(scenario) = scenario(reader, test, file) else { continue };
+        let Some(scenario) = scenario(reader, test, &defaults, file) else { continue };
         if let Some(line) = lines.insert(scenario.name.value.clone(), scenario.name.place.line) {
             reader.report(scenario.name.place, format!("the test on line {line} has this name too"));
         }
@@ -59,13 +60,38 @@ fn suite(reader: &Reader<'_>, parsed: Spanned<SuiteFile>, file: &Path, text: &st
     Some(Suite { file: file.to_owned(), text: text.into(), playbook: playbook?, tests: scenarios })
 }
 
-fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, file: &Path) -> Option<Scenario> {
+/// What a test has that does not give its own.
+struct Defaults {
+    tenant: Option<Spanned<String>>,
+    vars: Vec<(Spanned<String>, String)>,
+    events: Option<Vec<Source>>,
+    begins: u64,
+}
+
+impl Defaults {
+    fn of(reader: &Reader<'_>, defaults: DefaultsFile, file: &Path) -> Self {
+        Self {
+            tenant: defaults.tenant.read().map(word),
+            vars: vars(defaults.vars),
+            events: defaults.events.value().map(|events| read_sources(reader, events, file)),
+            begins: defaults.begins.value().map_or(BEGINS_MS, |begins| begins.0.0),
+        }
+    }
+}
+
+fn vars(vars: Field<Entries<AnyText>>) -> Vec<(Spanned<String>, String)> {
+    let Some(Entries(vars)) = vars.value() else { return Vec::new() };
+    vars.into_iter().filter_map(|(name, value)| Some((name, value.value()?.0))).collect()
+}
+
+fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, defaults: &Defaults, file: &Path) -> Option<Scenario> {
     let Spanned { value: test, place } = test;
     let name = reader.require(test.name, "name", place).map(|name| name.map(|text| text.0));
     let expect = reader.require(test.expect, "expect", place);
-    let vars = test.vars.value().map_or_else(Vec::new, |Entries(vars)| {
-        vars.into_iter().filter_map(|(name, value)| Some((name, value.value()?.0))).collect()
-    });
+    let mut vars = vars(test.vars);
+    let is_given = |name: &str| vars.iter().any(|(given, _)| given.value == name);
+    let others: Vec<_> = defaults.vars.iter().filter(|(name, _)| !is_given(&name.value)).cloned().collect();
+    vars.extend(others);
     let people = list(test.people, |saying| self::saying(reader, saying));
     if let Some(late) = people.windows(2).find(|two| two[1].after.value < two[0].after.value) {
         reader.report_help(late[1].after.place, "this is said before what stands above it", "keep them in their order");
@@ -77,10 +103,14 @@ fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, file: &Path) -> Option
         reader.report(said.after.place, "where the plan is held or refused there is no run to speak to");
     }
     Some(Scenario {
-        tenant: test.tenant.read().map(word),
+        tenant: test.tenant.read().map(word).or_else(|| defaults.tenant.clone()),
         vars,
-        events: test.events.value().map(|events| read_sources(reader, events, file)),
-        begins: test.begins.value().map_or(BEGINS_MS, |begins| begins.0.0),
+        events: test
+            .events
+            .value()
+            .map(|events| read_sources(reader, events, file))
+            .or_else(|| defaults.events.clone()),
+        begins: test.begins.value().map_or(defaults.begins, |begins| begins.0.0),
         simulator: behaviour(reader, test.simulator.value().unwrap_or_default()),
         people,
         expect: expect?,

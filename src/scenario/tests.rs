@@ -10,6 +10,8 @@ use std::path::Path;
 const FULL: &str = "\
 version: 1
 playbook: contain.yaml
+defaults:
+  {tenant: d.yaml, vars: {ticket: 8, family: f}, begins: 2026-06-13T00:00:00Z, events: [{file: d.csv}]}
 tests:
   - name: all there is
     tenant: ../tenants/t.yaml
@@ -67,8 +69,12 @@ fn every_key_is_read() {
     assert_eq!(test.begins, 1_781_235_600_000);
     assert_eq!(
         test.vars.iter().map(|(name, value)| (&*name.value, &**value)).collect::<Vec<_>>(),
-        [("ticket", "7"), ("sha256", "aa")]
+        [("ticket", "7"), ("sha256", "aa"), ("family", "f")]
     );
+    let by_default = &suite.tests[1];
+    assert_eq!(by_default.begins, 1_781_308_800_000);
+    assert_eq!(by_default.tenant.as_ref().map(|tenant| tenant.value.as_str()), Some("d.yaml"));
+    assert_eq!((by_default.vars.len(), by_default.events.as_ref().map(Vec::len)), (2, Some(1)));
     let events = test.events.as_deref().expect("events");
     assert!(events.iter().all(|source| source.file == Path::new("playbooks/p.test.yaml")));
     assert!(matches!(&events[0].from, SourceFrom::File(name) if name.value == "hits.csv") && events[0].empty_ok);

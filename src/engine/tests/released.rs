@@ -95,9 +95,12 @@ fn a_first_wave_whose_hosts_are_all_off_shows_nothing_and_opens_no_other() {
     world.go(Input::Started(Box::new(Beginning { promotion, ..Beginning::default() })), Moment(u64::MAX));
     assert_eq!(world.engine.progress().succeeded, 8);
     assert_eq!(world.last(), &What::Ended { complete: true });
-    // One that answers is enough.
+    // One that answers is enough, and what an earlier wave showed speaks for no later one.
     let mut world = World::new(with(waves(&[2, 10]), 50), &on_own_agents(10), queued_for_ever(&[0]));
     assert_eq!((world.finish().succeeded, stopped(&world)), (9, None));
+    let mut world = World::new(with(waves(&[1, 3, 10]), 50), &on_own_agents(10), queued_for_ever(&[1, 2]));
+    let progress = world.finish();
+    assert_eq!((progress.sent, progress.waves, stopped(&world)), (3, (2, 3), Some(StopReason::Gate)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::plan::{AdHoc, Narrowing, Request, build, show};
 use crate::playbook;
 use crate::problem::render;
 use crate::tenant::{self, EventType};
+use crate::yaml::Spanned;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -207,6 +208,30 @@ fn one_row_that_names_a_protected_host_protects_its_agent_in_all_rows() {
             [1, 2, 3][..].iter().copied().filter(|row| kept_out == 0 || *row != 2).collect::<Vec<u32>>()
         );
     }
+}
+
+#[test]
+fn waves_are_of_targets_on_which_something_is_done_and_the_last_one_takes_the_others_along() {
+    let rules = "protected: {on_match: skip, rules: [{name: dc, host: ['DC-*']}]}\n";
+    let waves = |sizes: &[&str], hosts: &[&str]| -> (Vec<u32>, Vec<u32>, usize) {
+        let rows: Vec<String> = hosts.iter().map(|host| format!(r#"{{"host":"{host}"}}"#)).collect();
+        let waves = sizes.iter().map(|size| Spanned { value: size.parse().expect("a size"), place: Place::default() });
+        let ad_hoc = AdHoc { name: "e".into(), action: Some("q".into()), waves: waves.collect(), ..AdHoc::default() };
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let plan = planned(rules, Work::AdHoc(ad_hoc), &rows).expect("a plan");
+        let release = &plan.header.release;
+        (release.waves.clone(), plan.items.iter().map(|item| item.target).collect(), release.dropped.len())
+    };
+    let nine_of_ten = [&["DC-1"; 9][..], &["WS-1"; 11]].concat();
+    // A tenth of the eleven that are acted on, and not of all twenty.
+    let (ends, targets, dropped) = waves(&["10%", "100%"], &nine_of_ten);
+    assert_eq!((ends.as_slice(), dropped), (&[2, 20][..], 0));
+    assert_eq!((targets[0], targets[9], targets[19]), (11, 0, 10));
+    // No wave is of protected targets alone, so that nobody is asked for one.
+    let (ends, _, dropped) = waves(&["1", "5", "100%"], &["DC-1", "WS-1", "DC-2", "WS-2", "DC-3"]);
+    assert_eq!((ends.as_slice(), dropped), (&[1, 5][..], 1));
+    assert_eq!(waves(&["1", "100%"], &["DC-1", "WS-1", "DC-2"]), (Vec::new(), vec![1, 0, 2], 1));
+    assert_eq!(waves(&["1", "100%"], &["DC-1", "DC-2"]), (Vec::new(), vec![0, 1], 0));
 }
 
 #[test]

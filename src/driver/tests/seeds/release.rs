@@ -243,14 +243,15 @@ impl RunLog {
         if failures > promote.failures as usize {
             return Err(format!("{failures} have failed"));
         }
-        let of = |ends: fn(&End) -> bool| self.ends.iter().flatten().filter(|end| ends(end)).count();
-        let queued = of(|end| matches!(end, End::Settled(Settled::StillQueued)));
-        let answered = of(|end| match end {
-            End::Settled(outcome) => *outcome != Settled::StillQueued,
-            other => matches!(other, End::Rejected | End::Unanswered),
-        });
-        if queued > 0 && answered == 0 {
-            return Err(format!("{queued} are still queued, and nothing else is known"));
+        let first = self.released.opened.checked_sub(1).map_or(0, |before| world.released(before));
+        let ends = |of: &[Settled]| {
+            let is_of =
+                |item: &&usize| matches!(self.ends[**item], Some(End::Settled(outcome)) if of.contains(&outcome));
+            items.iter().filter(|item| world.target_of(**item) >= first).filter(is_of).count()
+        };
+        let (silent, answered) = (ends(&[Settled::StillQueued]), ends(&[Settled::Succeeded, Settled::Failed]));
+        if silent > 0 && answered == 0 {
+            return Err(format!("{silent} are still queued, and no host of the newest wave answered"));
         }
         Ok(())
     }
