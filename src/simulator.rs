@@ -77,6 +77,11 @@ impl Simulator {
         self.state().append_script(script);
     }
 
+    /// Whether any poll has shown what is scripted for this item.
+    pub fn has_shown(&self, item: &SimItem) -> bool {
+        self.state().has_shown(item)
+    }
+
     /// Puts back a remediation that an earlier process accepted: it counts as carried out earlier, and settles from
     /// now on by the same rules.
     pub fn restore(&self, remediation_id: &str, item: &SimItem, by: &Submitter) -> Result<(), RestoreError> {

@@ -66,6 +66,8 @@ fn the_shipped_tests_pass_and_every_playbook_that_has_some_names_itself() {
     let folder = Folder::with_what_is_shipped();
     let told = stdout(folder.command().args(["test", "playbooks"]));
     assert!(told.contains("13 tests, 0 failed"), "{told}");
+    let told = stdout(folder.command().args(["test", "examples/walkthrough"]));
+    assert!(told.contains("6 tests, 0 failed"), "{told}");
     for suite in fs::read_dir(folder.path().join("playbooks/tests")).expect("a folder") {
         let name = suite.expect("an entry").file_name().into_string().expect("a name");
         if let Some(stem) = name.strip_suffix(".test.yaml") {
@@ -157,13 +159,22 @@ fn what_came_otherwise_is_told_at_the_line_that_expects_it() {
         test("there is no such tenant", "    tenant: nowhere.yaml\n    expect: {exit_code: 0}\n"),
         test("there is no such variable", "    vars: {tikcet: x}\n    expect: {exit_code: 0}\n"),
         test(
+            "a script that is never played",
+            "    people: [{after: 0s, say: promote}, {after: 10m, say: promote}]\n    \
+             simulator: {items: [{step: isolate, statuses: failed}]}\n    expect: {exit_code: 0}\n",
+        ),
+        test(
+            "two scripts for one item",
+            "    simulator: {items: [{step: kill, statuses: failed}, {row: 3, statuses: queued}]}\n    expect: {exit_code: 0}\n",
+        ),
+        test(
             "a script that means nobody",
             "    simulator: {items: [{row: 70, statuses: failed}]}\n    expect: {exit_code: 0}\n",
         ),
     ];
     let (code, told, wrong) = quell(&folder(&tests.concat()), &["test", "mine"]);
     assert_eq!((code, wrong.as_str()), (Some(4), ""), "{told}");
-    assert!(told.contains("14 tests, 14 failed"), "{told}");
+    assert!(told.contains("16 tests, 16 failed"), "{told}");
     insta::assert_snapshot!(told);
 }
 
@@ -178,7 +189,7 @@ fn a_file_that_is_wrong_is_refused_whole_and_no_test_runs() {
     for (arguments, words) in [
         (&["test", "mine/three.csv"][..], "ends with .test.yaml"),
         (&["test", "playbooks/cryptominer.yaml"], "cryptominer.test.yaml"),
-        (&["test", "examples"], "there is no file that ends with .test.yaml"),
+        (&["test", "examples/jobs"], "there is no file that ends with .test.yaml"),
         (&["test", "nowhere"], "nowhere"),
         (&["plan", "mine/contain.test.yaml"], "`quell test mine/contain.test.yaml` runs them"),
     ] {

@@ -97,10 +97,13 @@ fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, defaults: &Defaults, f
         reader.report_help(late[1].after.place, "this is said before what stands above it", "keep them in their order");
     }
     let expect = expect.map(|expect| expected(reader, expect));
-    if let (Some(expect), Some(said)) = (&expect, people.first())
-        && expect.ends_with_the_plan()
-    {
-        reader.report(said.after.place, "where the plan is held or refused there is no run to speak to");
+    let simulator = test.simulator.read();
+    if expect.as_ref().is_some_and(Expected::ends_with_the_plan) {
+        for place in
+            people.first().map(|said| said.after.place).into_iter().chain(simulator.as_ref().map(|of| of.place))
+        {
+            reader.report(place, "where the plan is held or refused nothing is run: this never happens");
+        }
     }
     Some(Scenario {
         tenant: test.tenant.read().map(word).or_else(|| defaults.tenant.clone()),
@@ -111,7 +114,7 @@ fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, defaults: &Defaults, f
             .map(|events| read_sources(reader, events, file))
             .or_else(|| defaults.events.clone()),
         begins: test.begins.value().map_or(defaults.begins, |begins| begins.0.0),
-        simulator: behaviour(reader, test.simulator.value().unwrap_or_default()),
+        simulator: behaviour(reader, simulator.map(|simulator| simulator.value).unwrap_or_default()),
         people,
         expect: expect?,
         name: name?,
@@ -199,11 +202,11 @@ fn saying(reader: &Reader<'_>, saying: Spanned<SayingFile>) -> Option<Saying> {
 
 fn expected(reader: &Reader<'_>, expect: Spanned<ExpectFile>) -> Expected {
     let Spanned { value: file, place } = expect;
-    let text = |text: Spanned<AnyText>| text.map(|text| text.0);
+    let text = |text: Spanned<AnyText>| not_empty(reader, text.map(|text| text.0));
     let is_held_written = file.held.is_present();
     let expected = Expected {
-        refused: file.refused.read().map(text),
-        held: list(file.held, |held| Some(text(held))),
+        refused: file.refused.read().and_then(text),
+        held: list(file.held, text),
         approval: file.approval.read(),
         exit_code: file.exit_code.read().map(|code| code.map(|code| code.0 as u8)),
         outcomes: file.outcomes.read().map(|outcomes| outcomes.map(|entries| self::outcomes(reader, entries))),
@@ -226,6 +229,11 @@ fn expected(reader: &Reader<'_>, expect: Spanned<ExpectFile>) -> Expected {
     ];
     if is_held_written && expected.held.is_empty() {
         reader.report_help(place, "`held` names nothing", "name the guards or rules that hold: `held: [max_items]`");
+    }
+    let of_a_plan =
+        [expected.held.first().map(|held| held.place), expected.approval.as_ref().map(|needed| needed.place)];
+    if let (Some(_), Some(place)) = (&expected.refused, of_a_plan.iter().flatten().next()) {
+        reader.report(*place, "where the plan is refused there is no plan to expect this of");
     }
     if let (true, Some(place)) = (expected.ends_with_the_plan(), of_the_run.iter().flatten().next()) {
         reader.report(*place, "where the plan is held or refused nothing is run: there is none of this to expect");
@@ -262,8 +270,17 @@ fn expected_items(reader: &Reader<'_>, items: Spanned<ExpectItemsFile>) -> Optio
         of: pick((file.step, file.row, file.filter), place),
         outcome: file.outcome.read().map(|outcome| outcome.map(|word| word.0.0)),
         count: file.count.read(),
-        reason: file.reason.read().map(|reason| reason.map(|text| text.0)),
+        reason: file.reason.read().and_then(|reason| not_empty(reader, reason.map(|text| text.0))),
     })
+}
+
+/// A text that is looked for: an empty one is contained in everything.
+fn not_empty(reader: &Reader<'_>, text: Spanned<String>) -> Option<Spanned<String>> {
+    if text.value.trim().is_empty() {
+        reader.report(text.place, "this is contained in everything: give words to look for");
+        return None;
+    }
+    Some(text)
 }
 
 fn list<F, T>(files: Field<Vec<Field<F>>>, read: impl FnMut(Spanned<F>) -> Option<T>) -> Vec<T> {

@@ -118,6 +118,12 @@ fn mistakes_are_told_where_they_are() {
         ("expect: {refused: no column}", "expect: {held: []}"),
         ("    expect: {refused: no column}", "    people: [{after: 1m, say: stop}]\n    expect: {refused: no column}"),
         ("exit_code: 4", "exit_code: 11"),
+        ("expect: {refused: no column}", "expect: {refused: \"\"}"),
+        ("expect: {refused: no column}", "expect: {refused: no column, approval: true}"),
+        ("expect: {refused: no column}", "expect: {refused: no column, held: [x]}"),
+        ("held: [max_items, domain controllers]", "held: [max_items, \" \"]"),
+        ("reason: denied", "reason: \"\""),
+        ("    expect: {refused: no column}", "    simulator: {settle: 1m}\n    expect: {refused: no column}"),
     ]
     .iter()
     .map(|(from, to)| {

@@ -113,6 +113,11 @@ impl Statuses {
         Self { words, shown: 0 }
     }
 
+    /// Whether any of it was shown.
+    pub(super) fn was_shown(&self) -> bool {
+        self.shown > 0
+    }
+
     /// What is shown in the end.
     pub(super) fn last(&self) -> Option<&str> {
         self.words.last().map(String::as_str)

@@ -143,6 +143,12 @@ impl Item {
     }
 }
 
+impl SimItem {
+    fn key(&self) -> u64 {
+        key_of([&self.agent_id, &self.event_id, &self.unique_id], self.pid, self.action_id)
+    }
+}
+
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         Self {
@@ -162,11 +168,13 @@ impl State {
     /// Appends to what is scripted.
     pub(super) fn append_script(&mut self, mut script: Script) {
         for scripted in std::mem::take(&mut script.items) {
-            let item = &scripted.item;
-            let (action, texts) = (item.action_id, [&*item.agent_id, &item.event_id, &item.unique_id]);
-            self.script.items.insert(key_of(texts, item.pid, action), Statuses::new(scripted.statuses));
+            self.script.items.insert(scripted.item.key(), Statuses::new(scripted.statuses));
         }
         self.script.append(script);
+    }
+
+    pub(super) fn has_shown(&self, item: &SimItem) -> bool {
+        self.script.items.get(&item.key()).is_some_and(Statuses::was_shown)
     }
 
     /// What a script makes of an item.

@@ -2,21 +2,23 @@
 
 use super::people::People;
 use super::pick::Picking;
+use super::verdict::place_of;
 use crate::api::{Api, InProcess, TokenSource};
 use crate::commands::{held, run};
 use crate::driver::{Driver, DriverError, RunClock};
-use crate::engine::fact::Moment;
+use crate::engine::fact::{Moment, What};
 use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::MemoryStore;
 use crate::plan::{Plan, PlanHeader};
-use crate::problem::Problem;
+use crate::problem::{Place, Problem};
 use crate::report::{Folded, Folding, ReportError, RowsWithoutItem};
 use crate::scenario::{Becomes, Behaviour, Scenario, ScriptedCall};
 use crate::simulator::{
     Counters, Delay, Options, Script, ScriptedAnswer, ScriptedItem, SimAction, SimItem, Simulator, StatusWords,
 };
 use http::{HeaderValue, StatusCode, header};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -38,11 +40,15 @@ pub(super) struct Came {
     pub(super) waves: u16,
     /// How much of what people were to say came after the end.
     pub(super) unsaid: usize,
+    /// Waves that a person let begin.
+    pub(super) promoted: usize,
+    /// Which of the scripted items, as the test lists them, no poll ever showed.
+    pub(super) unshown: Vec<usize>,
 }
 
 /// Carries the plan of a test out. `Err` of the inner result: something in the test's file is wrong.
 pub(super) fn carry_out(test: &Scenario, picking: &Picking<'_>) -> Result<Result<Came, Problem>, Failure> {
-    let script = match script_of(&test.simulator, picking) {
+    let (script, scripted) = match script_of(&test.simulator, picking) {
         Ok(script) => script,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -51,7 +57,11 @@ pub(super) fn carry_out(test: &Scenario, picking: &Picking<'_>) -> Result<Result
     runtime.block_on(async {
         let simulator = Simulator::new(options(test, &picking.plan.header));
         simulator.script(script);
-        in_virtual_time(test, picking.plan, &simulator).await.map(Ok)
+        let mut came = in_virtual_time(test, picking.plan, &simulator).await?;
+        let of = |item: &u32| simulator.has_shown(&sim_item(picking.plan, *item));
+        let unshown = (0_usize..).zip(&scripted).filter(|(_, items)| !items.iter().any(of));
+        came.unshown = unshown.map(|(number, _)| number).collect();
+        Ok(Ok(came))
     })
 }
 
@@ -89,7 +99,9 @@ async fn in_virtual_time(test: &Scenario, plan: &Plan, simulator: &Simulator) ->
     let steps_and_targets = plan.items.iter().map(|item| (item.step, item.target));
     let wrong = |e: crate::report::FoldError| ReportError::DoesNotAddUp(e.to_string());
     let mut folding = Folding::new(&header, steps_and_targets).map_err(wrong)?;
+    let mut promoted = 0;
     for fact in looking_on.facts()? {
+        promoted += usize::from(matches!(fact.what, What::Promoted { by: Some(_), .. }));
         folding.add(fact).map_err(wrong)?;
     }
     let folded = folding.finish(&header);
@@ -98,7 +110,16 @@ async fn in_virtual_time(test: &Scenario, plan: &Plan, simulator: &Simulator) ->
     let verdict = RunVerdict { complete: totals.complete, stopped: totals.stopped, refused_rows, bug: ending.died > 0 };
     let exit_code = run_exit_code(verdict, |outcome| u64::from(totals.judged.of(outcome)));
     let waves = totals.promoted + 1;
-    Ok(Came { exit_code, counters: simulator.counters(), took, waves, unsaid: people.sayings.len(), folded })
+    Ok(Came {
+        exit_code,
+        counters: simulator.counters(),
+        took,
+        waves,
+        unsaid: people.sayings.len(),
+        promoted,
+        unshown: Vec::new(),
+        folded,
+    })
 }
 
 /// The tenant, as the test wants it: its limits and words are those of the plan.
@@ -124,15 +145,24 @@ fn options(test: &Scenario, header: &PlanHeader) -> Options {
     }
 }
 
-fn script_of(behaviour: &Behaviour, picking: &Picking<'_>) -> Result<Script, Problem> {
-    let mut items = Vec::new();
+/// The script, and the items that each of its entries means.
+fn script_of(behaviour: &Behaviour, picking: &Picking<'_>) -> Result<(Script, Vec<Vec<u32>>), Problem> {
+    let (mut items, mut meant) = (Vec::new(), Vec::new());
+    let mut known: HashMap<u32, Place> = HashMap::new();
     for scripted in &behaviour.items {
-        for item in picking.items(&scripted.of)? {
+        let of = picking.items(&scripted.of)?;
+        meant.push(of.clone());
+        for item in of {
+            if let Some(place) = known.insert(item, scripted.of.place) {
+                let message =
+                    format!("the statuses of {} stand on line {} already", place_of(picking.plan, item), place.line);
+                return Err(picking.problem(&scripted.of, message));
+            }
             items.push(ScriptedItem { item: sim_item(picking.plan, item), statuses: scripted.statuses.clone() });
         }
     }
     let (acts, polls) = (answers(&behaviour.acts), answers(&behaviour.polls));
-    Ok(Script { acts, polls, items, ..Script::default() })
+    Ok((Script { acts, polls, items, ..Script::default() }, meant))
 }
 
 /// What the API gets of an item.

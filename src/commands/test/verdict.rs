@@ -11,7 +11,7 @@ use crate::plan::{Plan, is_held};
 use crate::problem::Problem;
 use crate::report::Ending;
 use crate::report::words;
-use crate::scenario::{Expected, ExpectedItems, OutcomeCounts, Scenario, ScriptedCall, Suite};
+use crate::scenario::{Expected, ExpectedItems, OutcomeCounts, Said, Saying, Scenario, ScriptedCall, Suite};
 use crate::yaml::Spanned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,6 +189,20 @@ impl Here<'_> {
             let message = format!("nobody heard this: the run had ended after {}", duration(came.took));
             wrong.push(self.problem(&saying.after, message));
         }
+        for number in &came.unshown {
+            let message = "no poll ever showed this: none of these items was sent and looked at";
+            wrong.push(self.problem(&simulator.items[*number].of, message));
+        }
+        let said = people.iter().take(people.len() - came.unsaid);
+        let promotes: Vec<&Saying> = said.filter(|saying| matches!(saying.what, Said::Promote(_))).collect();
+        if let Some(vain) = promotes.get(came.promoted) {
+            let message = format!(
+                "of {} to promote, {} let a wave begin: the others came before the gate's conditions held, or there was no gate",
+                count(promotes.len(), "word"),
+                came.promoted
+            );
+            wrong.push(self.problem(&vain.after, message));
+        }
         let calls = [(&simulator.acts, came.counters.posts, "act"), (&simulator.polls, came.counters.gets, "poll")];
         for (scripted, made, noun) in calls {
             let never = |call: &&ScriptedCall| u64::from(call.number.value) > made;
@@ -220,7 +234,7 @@ fn expected_items(expected: &ExpectedItems, came: &Came, picking: &Picking<'_>) 
 }
 
 /// `row 3 kill`
-fn place_of(plan: &Plan, item: u32) -> String {
+pub(super) fn place_of(plan: &Plan, item: u32) -> String {
     let item = &plan.items[item as usize];
     let step = &plan.header.steps[usize::from(item.step)].name;
     format!("row {} {step}", plan.events[item.event as usize].place.row)
