@@ -14,6 +14,7 @@ pub use read::read;
 
 use crate::engine::Outcome;
 use crate::playbook::Source;
+use crate::problem::Place;
 use crate::tenant::Rate;
 use crate::yaml::Spanned;
 use std::path::PathBuf;
@@ -91,6 +92,8 @@ pub struct ScriptedItems {
     pub of: Spanned<Pick>,
     /// One for each poll, from the first on; the last one stays. At least one.
     pub statuses: Vec<String>,
+    /// Where they are written.
+    pub place: Place,
 }
 
 /// What becomes of one call.

@@ -77,9 +77,9 @@ impl Simulator {
         self.state().append_script(script);
     }
 
-    /// Whether any poll has shown what is scripted for this item.
-    pub fn has_shown(&self, item: &SimItem) -> bool {
-        self.state().has_shown(item)
+    /// How many polls have shown what is scripted for this item.
+    pub fn shown(&self, item: &SimItem) -> usize {
+        self.state().shown(item)
     }
 
     /// Puts back a remediation that an earlier process accepted: it counts as carried out earlier, and settles from

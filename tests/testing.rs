@@ -164,6 +164,20 @@ fn what_came_otherwise_is_told_at_the_line_that_expects_it() {
              simulator: {items: [{step: isolate, statuses: failed}]}\n    expect: {exit_code: 0}\n",
         ),
         test(
+            "statuses behind the last one that is looked at",
+            "    people: [{after: 10m, say: promote}]\n    \
+             simulator: {items: [{step: kill, statuses: success → failed}]}\n    expect: {exit_code: 0}\n",
+        ),
+        test(
+            "a status that is almost one",
+            "    simulator: {items: [{step: kill, statuses: queued → faild}]}\n    expect: {exit_code: 4}\n",
+        ),
+        test(
+            "a scripted refusal is one too",
+            "    simulator: {acts: [{number: 1, status: 429, wait: 1s}]}\n    people: [{after: 10m, say: promote}]\n    \
+             expect: {throttled_at_most: 0}\n",
+        ),
+        test(
             "two scripts for one item",
             "    simulator: {items: [{step: kill, statuses: failed}, {row: 3, statuses: queued}]}\n    expect: {exit_code: 0}\n",
         ),
@@ -174,7 +188,7 @@ fn what_came_otherwise_is_told_at_the_line_that_expects_it() {
     ];
     let (code, told, wrong) = quell(&folder(&tests.concat()), &["test", "mine"]);
     assert_eq!((code, wrong.as_str()), (Some(4), ""), "{told}");
-    assert!(told.contains("16 tests, 16 failed"), "{told}");
+    assert!(told.contains("19 tests, 19 failed"), "{told}");
     insta::assert_snapshot!(told);
 }
 
@@ -186,11 +200,15 @@ fn a_file_that_is_wrong_is_refused_whole_and_no_test_runs() {
     assert!(wrong.contains("mine/contain.test.yaml:7:"), "{wrong}");
     let (code, _, wrong) = quell(&folder, &["check", "mine"]);
     assert!(code == Some(2) && wrong.contains("mine/contain.test.yaml:7:"), "{wrong}");
+    let gone = "version: 1\nplaybook: gone.yaml\ntests: [{name: t, expect: {refused: no such file}}]\n";
+    folder.write("mine/gone.test.yaml", gone);
     for (arguments, words) in [
         (&["test", "mine/three.csv"][..], "ends with .test.yaml"),
         (&["test", "playbooks/cryptominer.yaml"], "cryptominer.test.yaml"),
         (&["test", "examples/jobs"], "there is no file that ends with .test.yaml"),
         (&["test", "nowhere"], "nowhere"),
+        (&["test", "mine/gone.test.yaml"], "there is no such playbook"),
+        (&["check", "mine/gone.test.yaml"], "there is no such playbook"),
         (&["plan", "mine/contain.test.yaml"], "`quell test mine/contain.test.yaml` runs them"),
     ] {
         let (code, _, wrong) = quell(&folder, arguments);

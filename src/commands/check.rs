@@ -6,7 +6,6 @@ use crate::error::{ExitCode, Failure};
 use crate::noun::count;
 use crate::plan;
 use crate::problem::{Place, Problem};
-use crate::scenario;
 use crate::tenant::{self, Tenant};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -63,11 +62,11 @@ fn check(file: &Path, given: Option<&Tenant>, tenants: &mut Tenants, problems: &
         problems.push(problem.with_help("both end with .yaml; events are checked by `quell plan`"));
         return;
     }
-    let Some(text) = read_yaml(file, problems) else { return };
     if test::is_suite(file) {
-        problems.extend(scenario::read(file, &text).err().into_iter().flatten());
+        test::read_suite(file, problems);
         return;
     }
+    let Some(text) = read_yaml(file, problems) else { return };
     if is_tenant(&text) {
         tenants.read(file, problems);
         return;

@@ -13,6 +13,7 @@ use crate::noun::count;
 use crate::problem::{self, Problem};
 use crate::report::inert;
 use crate::scenario::{self, Scenario, Suite};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,8 @@ fn found(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             return Err(Failure::Usage(format!("{shown}: a file of tests ends with {ENDING}")));
         }
     }
-    found.dedup();
+    let mut known = HashSet::new();
+    found.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     if found.is_empty() {
         return Err(Failure::Usage(format!("there is no file that ends with {ENDING} in what was named")));
     }
@@ -88,13 +90,29 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Suite>, Failure> {
     let mut problems = Vec::new();
     let mut suites = Vec::new();
     for file in files {
-        let Some(text) = inputs::read_yaml(file, &mut problems) else { continue };
-        match scenario::read(file, &text) {
-            Ok(suite) => suites.push(suite),
-            Err(more) => problems.extend(more),
-        }
+        suites.extend(read_suite(file, &mut problems));
     }
     if problems.is_empty() { Ok(suites) } else { Err(Failure::Problems(problems)) }
+}
+
+/// A file of tests, and whether the playbook is there that it is about: without it every test of a refusal would pass.
+pub(super) fn read_suite(file: &Path, problems: &mut Vec<Problem>) -> Option<Suite> {
+    let text = inputs::read_yaml(file, problems)?;
+    let suite = match scenario::read(file, &text) {
+        Ok(suite) => suite,
+        Err(more) => {
+            problems.extend(more);
+            return None;
+        }
+    };
+    let playbook = &suite.playbook;
+    if !verdict::beside(&suite, &playbook.value).is_file() {
+        let problem = Problem::new(&*file.to_string_lossy(), playbook.place, "there is no such playbook");
+        let problem = problem.with_help("the path is relative to the folder of this file");
+        problems.push(problem.with_line_of(&suite.text));
+        return None;
+    }
+    Some(suite)
 }
 
 /// One test, in words, and whether it failed.

@@ -10,7 +10,7 @@ use super::{
     Becomes, Behaviour, Expected, ExpectedItems, Pick, Said, Saying, Scenario, ScriptedCall, ScriptedItems, Suite,
 };
 use crate::engine::Outcome;
-use crate::playbook::{Source, read_sources};
+use crate::playbook::{Source, SourceFile, read_sources};
 use crate::problem::{Place, Problem, nearest};
 use crate::tenant::Word;
 use crate::yaml::{AnyText, Entries, Field, Reader, Spanned, Written};
@@ -73,7 +73,7 @@ impl Defaults {
         Self {
             tenant: defaults.tenant.read().map(word),
             vars: vars(defaults.vars),
-            events: defaults.events.value().map(|events| read_sources(reader, events, file)),
+            events: sources(reader, defaults.events, file),
             begins: defaults.begins.value().map_or(BEGINS_MS, |begins| begins.0.0),
         }
     }
@@ -84,9 +84,19 @@ fn vars(vars: Field<Entries<AnyText>>) -> Vec<(Spanned<String>, String)> {
     vars.into_iter().filter_map(|(name, value)| Some((name, value.value()?.0))).collect()
 }
 
+/// Events of a test's own; none at all are written as a source that says so.
+fn sources(reader: &Reader<'_>, events: Field<Vec<Field<SourceFile>>>, file: &Path) -> Option<Vec<Source>> {
+    let events = events.read()?;
+    if events.value.is_empty() {
+        let help = "for a day without events: `events: [{inline: [], empty: ok}]`";
+        reader.report_help(events.place, "expected at least one source, found none", help);
+    }
+    Some(read_sources(reader, events.value, file))
+}
+
 fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, defaults: &Defaults, file: &Path) -> Option<Scenario> {
     let Spanned { value: test, place } = test;
-    let name = reader.require(test.name, "name", place).map(|name| name.map(|text| text.0));
+    let name = reader.require(test.name, "name", place).and_then(|name| not_empty(reader, name.map(|text| text.0)));
     let expect = reader.require(test.expect, "expect", place);
     let mut vars = vars(test.vars);
     let is_given = |name: &str| vars.iter().any(|(given, _)| given.value == name);
@@ -108,11 +118,7 @@ fn scenario(reader: &Reader<'_>, test: Spanned<TestFile>, defaults: &Defaults, f
     Some(Scenario {
         tenant: test.tenant.read().map(word).or_else(|| defaults.tenant.clone()),
         vars,
-        events: test
-            .events
-            .value()
-            .map(|events| read_sources(reader, events, file))
-            .or_else(|| defaults.events.clone()),
+        events: sources(reader, test.events, file).or_else(|| defaults.events.clone()),
         begins: test.begins.value().map_or(defaults.begins, |begins| begins.0.0),
         simulator: behaviour(reader, simulator.map(|simulator| simulator.value).unwrap_or_default()),
         people,
@@ -138,7 +144,8 @@ fn scripted(reader: &Reader<'_>, items: Spanned<ItemsFile>) -> Option<ScriptedIt
     let Spanned { value: items, place } = items;
     let statuses = reader.require(items.statuses, "statuses", place);
     let of = pick((items.step, items.row, items.filter), place);
-    Some(ScriptedItems { of, statuses: statuses?.value.0.0 })
+    let Spanned { value: Written(statuses), place } = statuses?;
+    Some(ScriptedItems { of, statuses: statuses.0, place })
 }
 
 fn pick((step, row, filter): (Field<Written<Word>>, Field<u32>, Field<AnyText>), place: Place) -> Spanned<Pick> {
@@ -187,7 +194,7 @@ fn saying(reader: &Reader<'_>, saying: Spanned<SayingFile>) -> Option<Saying> {
     let Spanned { value: saying, place } = saying;
     let after = reader.require(saying.after, "after", place);
     let say = reader.require(saying.say, "say", place);
-    let reason = saying.reason.read().map(|reason| reason.map(|text| text.0));
+    let reason = saying.reason.read().and_then(|reason| not_empty(reader, reason.map(|text| text.0)));
     let what = match say?.value {
         SaidFile::Promote => Said::Promote(reason.map(|reason| reason.value)),
         SaidFile::Stop => {
@@ -204,13 +211,26 @@ fn expected(reader: &Reader<'_>, expect: Spanned<ExpectFile>) -> Expected {
     let Spanned { value: file, place } = expect;
     let text = |text: Spanned<AnyText>| not_empty(reader, text.map(|text| text.0));
     let is_held_written = file.held.is_present();
+    let is_anything_written = [
+        file.refused.is_present(),
+        is_held_written,
+        file.approval.is_present(),
+        file.exit_code.is_present(),
+        file.outcomes.is_present(),
+        file.items.is_present(),
+        file.acts.is_present(),
+        file.polls_at_most.is_present(),
+        file.throttled_at_most.is_present(),
+        file.waves.is_present(),
+        file.took_at_most.is_present(),
+    ];
     let expected = Expected {
         refused: file.refused.read().and_then(text),
         held: list(file.held, text),
         approval: file.approval.read(),
         exit_code: file.exit_code.read().map(|code| code.map(|code| code.0 as u8)),
         outcomes: file.outcomes.read().map(|outcomes| outcomes.map(|entries| self::outcomes(reader, entries))),
-        items: list(file.items, |items| expected_items(reader, items)),
+        items: list(not_none(reader, file.items), |items| expected_items(reader, items)),
         acts: file.acts.read(),
         polls_at_most: file.polls_at_most.read(),
         throttled_at_most: file.throttled_at_most.read(),
@@ -238,7 +258,7 @@ fn expected(reader: &Reader<'_>, expect: Spanned<ExpectFile>) -> Expected {
     if let (true, Some(place)) = (expected.ends_with_the_plan(), of_the_run.iter().flatten().next()) {
         reader.report(*place, "where the plan is held or refused nothing is run: there is none of this to expect");
     }
-    if !expected.ends_with_the_plan() && expected.approval.is_none() && of_the_run.iter().all(Option::is_none) {
+    if !is_anything_written.contains(&true) {
         reader.report_help(place, "this test expects nothing", "say what has to come of it: `exit_code: 0`");
     }
     expected
@@ -274,10 +294,20 @@ fn expected_items(reader: &Reader<'_>, items: Spanned<ExpectItemsFile>) -> Optio
     })
 }
 
-/// A text that is looked for: an empty one is contained in everything.
+/// A list that says nothing is a slip.
+fn not_none<T>(reader: &Reader<'_>, list: Field<Vec<T>>) -> Field<Vec<T>> {
+    if let Field::Read(Spanned { value, place }) = &list
+        && value.is_empty()
+    {
+        reader.report(*place, "expected at least one, found none");
+    }
+    list
+}
+
+/// Words that somebody says, or that are looked for: none are contained in everything.
 fn not_empty(reader: &Reader<'_>, text: Spanned<String>) -> Option<Spanned<String>> {
     if text.value.trim().is_empty() {
-        reader.report(text.place, "this is contained in everything: give words to look for");
+        reader.report(text.place, "expected words, found none");
         return None;
     }
     Some(text)

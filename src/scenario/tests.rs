@@ -123,6 +123,11 @@ fn mistakes_are_told_where_they_are() {
         ("expect: {refused: no column}", "expect: {refused: no column, held: [x]}"),
         ("held: [max_items, domain controllers]", "held: [max_items, \" \"]"),
         ("reason: denied", "reason: \"\""),
+        ("reason: looked", "reason: \" \""),
+        ("name: all there is", "name: \"\""),
+        ("      - {file: hits.csv, columns: console, empty: ok}\n      - {inline: [{agent_id: a}]}\n", "      []\n"),
+        ("expect: {refused: no column}", "expect: {items: []}"),
+        ("expect: {refused: no column}", "expect: {acts: -1}"),
         ("    expect: {refused: no column}", "    simulator: {settle: 1m}\n    expect: {refused: no column}"),
     ]
     .iter()

@@ -113,9 +113,9 @@ impl Statuses {
         Self { words, shown: 0 }
     }
 
-    /// Whether any of it was shown.
-    pub(super) fn was_shown(&self) -> bool {
-        self.shown > 0
+    /// How many polls there were.
+    pub(super) fn shown(&self) -> usize {
+        self.shown
     }
 
     /// What is shown in the end.

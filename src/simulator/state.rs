@@ -173,8 +173,8 @@ impl State {
         self.script.append(script);
     }
 
-    pub(super) fn has_shown(&self, item: &SimItem) -> bool {
-        self.script.items.get(&item.key()).is_some_and(Statuses::was_shown)
+    pub(super) fn shown(&self, item: &SimItem) -> usize {
+        self.script.items.get(&item.key()).map_or(0, Statuses::shown)
     }
 
     /// What a script makes of an item.

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// How often windows are looked at while a run waits, as in earnest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A run in which more happens than this is ended: whoever waits for a test wants to know.
+pub(super) const LOOKS_MAX: u32 = 300_000;
+
 /// See the module. Addresses and stop files are not asked: a test opens no connection and looks at no file.
 pub(super) struct People<'a> {
     began: Instant,
@@ -21,11 +24,18 @@ pub(super) struct People<'a> {
     pub(super) sayings: VecDeque<&'a Saying>,
     schedule: &'a Schedule,
     is_closed: bool,
+    /// How often it was looked.
+    looks: u32,
 }
 
 impl<'a> People<'a> {
     pub(super) fn new(begins: u64, sayings: &'a [Saying], schedule: &'a Schedule) -> Self {
-        Self { began: Instant::now(), begins, sayings: sayings.iter().collect(), schedule, is_closed: false }
+        Self { began: Instant::now(), begins, sayings: sayings.iter().collect(), schedule, is_closed: false, looks: 0 }
+    }
+
+    /// Whether the run was ended because it would not end.
+    pub(super) fn had_enough(&self) -> bool {
+        self.looks > LOOKS_MAX
     }
 
     /// What the clock on the wall shows in the test.
@@ -58,7 +68,12 @@ impl<'a> People<'a> {
 
 impl Overseer for &mut People<'_> {
     fn heard(&mut self) -> Vec<Order> {
-        self.orders()
+        self.looks += 1;
+        let mut orders = self.orders();
+        if self.had_enough() {
+            orders.push(Order::Stop(StopReason::SignalAgain));
+        }
+        orders
     }
 
     async fn before_act(&mut self) -> Vec<Order> {

@@ -11,12 +11,13 @@ use crate::engine::{Beginning, Engine};
 use crate::error::{ExitCode, Failure, RunVerdict, run_exit_code};
 use crate::journal::MemoryStore;
 use crate::plan::{Plan, PlanHeader};
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, nearest};
 use crate::report::{Folded, Folding, ReportError, RowsWithoutItem};
-use crate::scenario::{Becomes, Behaviour, Scenario, ScriptedCall};
+use crate::scenario::{Becomes, Behaviour, Scenario, ScriptedCall, ScriptedItems};
 use crate::simulator::{
     Counters, Delay, Options, Script, ScriptedAnswer, ScriptedItem, SimAction, SimItem, Simulator, StatusWords,
 };
+use crate::yaml::Spanned;
 use http::{HeaderValue, StatusCode, header};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,12 +39,14 @@ pub(super) struct Came {
     pub(super) took: Duration,
     /// Waves that began.
     pub(super) waves: u16,
+    /// Whether more happened than a test may take.
+    pub(super) had_enough: bool,
     /// How much of what people were to say came after the end.
     pub(super) unsaid: usize,
     /// Waves that a person let begin.
     pub(super) promoted: usize,
-    /// Which of the scripted items, as the test lists them, no poll ever showed.
-    pub(super) unshown: Vec<usize>,
+    /// How many of the statuses that are scripted for some items polls have shown, for each entry of the test.
+    pub(super) shown: Vec<usize>,
 }
 
 /// Carries the plan of a test out. `Err` of the inner result: something in the test's file is wrong.
@@ -58,9 +61,8 @@ pub(super) fn carry_out(test: &Scenario, picking: &Picking<'_>) -> Result<Result
         let simulator = Simulator::new(options(test, &picking.plan.header));
         simulator.script(script);
         let mut came = in_virtual_time(test, picking.plan, &simulator).await?;
-        let of = |item: &u32| simulator.has_shown(&sim_item(picking.plan, *item));
-        let unshown = (0_usize..).zip(&scripted).filter(|(_, items)| !items.iter().any(of));
-        came.unshown = unshown.map(|(number, _)| number).collect();
+        let of = |item: &u32| simulator.shown(&sim_item(picking.plan, *item));
+        came.shown = scripted.iter().map(|items| items.iter().map(of).max().unwrap_or(0)).collect();
         Ok(Ok(came))
     })
 }
@@ -115,9 +117,10 @@ async fn in_virtual_time(test: &Scenario, plan: &Plan, simulator: &Simulator) ->
         counters: simulator.counters(),
         took,
         waves,
+        had_enough: people.had_enough(),
         unsaid: people.sayings.len(),
         promoted,
-        unshown: Vec::new(),
+        shown: Vec::new(),
         folded,
     })
 }
@@ -150,6 +153,7 @@ fn script_of(behaviour: &Behaviour, picking: &Picking<'_>) -> Result<(Script, Ve
     let (mut items, mut meant) = (Vec::new(), Vec::new());
     let mut known: HashMap<u32, Place> = HashMap::new();
     for scripted in &behaviour.items {
+        misspelt(scripted, picking)?;
         let of = picking.items(&scripted.of)?;
         meant.push(of.clone());
         for item in of {
@@ -163,6 +167,22 @@ fn script_of(behaviour: &Behaviour, picking: &Picking<'_>) -> Result<(Script, Ve
     }
     let (acts, polls) = (answers(&behaviour.acts), answers(&behaviour.polls));
     Ok((Script { acts, polls, items, ..Script::default() }, meant))
+}
+
+/// A status may be any word, as the API's may; one that is almost a word of the tenant's is a slip that would test something
+/// else.
+fn misspelt(scripted: &ScriptedItems, picking: &Picking<'_>) -> Result<(), Problem> {
+    let statuses = &picking.plan.header.statuses;
+    let known = || [&statuses.pending, &statuses.succeeded, &statuses.failed].into_iter().flatten().map(String::as_str);
+    let is_known = |word: &str| known().any(|known| known.eq_ignore_ascii_case(word));
+    for word in scripted.statuses.iter().filter(|word| !is_known(word)) {
+        if let Some(near) = nearest(word, known()) {
+            let at = Spanned { value: (), place: scripted.place };
+            let problem = picking.problem(&at, format!("the tenant has no status `{word}`"));
+            return Err(problem.with_help(format!("did you mean `{near}`?")));
+        }
+    }
+    Ok(())
 }
 
 /// What the API gets of an item.

@@ -50,6 +50,14 @@ pub(super) fn judge(suite: &Suite, test: &Scenario) -> Result<(Option<Came>, Vec
             return Ok((None, wrong));
         }
     };
+    if came.had_enough {
+        let message = format!(
+            "its run was ended: it polls on and on, {} in {} of its own time",
+            count(came.counters.gets, "poll"),
+            duration(came.took)
+        );
+        return Ok((None, vec![here.problem(&test.name, message)]));
+    }
     wrong.extend(here.run(&came, plan));
     for items in &expect.items {
         wrong.extend(expected_items(items, &came, &picking).err());
@@ -66,7 +74,7 @@ fn selection(suite: &Suite, test: &Scenario) -> Selection {
 }
 
 /// A file that a test names.
-fn beside(suite: &Suite, name: &str) -> PathBuf {
+pub(super) fn beside(suite: &Suite, name: &str) -> PathBuf {
     suite.file.parent().unwrap_or(Path::new("")).join(name)
 }
 
@@ -141,15 +149,16 @@ impl Here<'_> {
         if let Some(expected) = outcomes {
             wrong.extend(self.outcomes(expected, came, plan));
         }
-        let counters = &came.counters;
+        // As the run tells it: a refusal that is scripted is one too.
+        let (counters, throttled) = (&came.counters, came.folded.totals.throttled);
         if let Some(expected) = acts.as_ref().filter(|expected| u64::from(expected.value) != counters.posts) {
             wrong.push(self.problem(expected, format!("there were {}", count(counters.posts, "act"))));
         }
         if let Some(most) = polls_at_most.as_ref().filter(|most| u64::from(most.value) < counters.gets) {
             wrong.push(self.problem(most, format!("there were {}", count(counters.gets, "poll"))));
         }
-        if let Some(most) = throttled_at_most.as_ref().filter(|most| u64::from(most.value) < counters.throttled) {
-            wrong.push(self.problem(most, format!("{} refused for a limit", count(counters.throttled, "call"))));
+        if let Some(most) = throttled_at_most.as_ref().filter(|most| u64::from(most.value) < throttled) {
+            wrong.push(self.problem(most, format!("{} refused for a limit", count(throttled, "call"))));
         }
         let all = (plan.header.release.waves.len() as u16).max(1);
         let begun = came.waves.min(all);
@@ -189,9 +198,14 @@ impl Here<'_> {
             let message = format!("nobody heard this: the run had ended after {}", duration(came.took));
             wrong.push(self.problem(&saying.after, message));
         }
-        for number in &came.unshown {
-            let message = "no poll ever showed this: none of these items was sent and looked at";
-            wrong.push(self.problem(&simulator.items[*number].of, message));
+        for (items, shown) in
+            simulator.items.iter().zip(&came.shown).filter(|(items, shown)| **shown < items.statuses.len())
+        {
+            let message = match *shown {
+                0 => "no poll ever showed this: none of these items was sent and looked at".to_owned(),
+                shown => format!("polls showed only the first {shown} of these {} statuses", items.statuses.len()),
+            };
+            wrong.push(self.problem(&items.of, message));
         }
         let said = people.iter().take(people.len() - came.unsaid);
         let promotes: Vec<&Saying> = said.filter(|saying| matches!(saying.what, Said::Promote(_))).collect();

@@ -133,7 +133,8 @@ fn one_hold(hold: &Hold, by_flags: bool) -> String {
 /// How many items are blocked, by which rules; `None` when none is.
 pub(in crate::plan) fn blocked(blocked: &[Blocked]) -> Option<String> {
     let items: usize = blocked.iter().map(|blocked| blocked.items.len()).sum();
-    let rules = blocked.iter().map(|blocked| format!("\"{}\" {}", inert(&blocked.rule), blocked.items.len()));
+    let of = |items: usize| if blocked.len() > 1 { format!(" {items}") } else { String::new() };
+    let rules = blocked.iter().map(|blocked| format!("\"{}\"{}", inert(&blocked.rule), of(blocked.items.len())));
     (items > 0).then(|| {
         let are = if items == 1 { "is" } else { "are" };
         format!(

@@ -28,7 +28,7 @@ pub(super) fn text(plan: &Plan) -> String {
     let items: Vec<_> = shown(plan).map(|(number, item)| (number, *item, Known::of(event(plan, *item)))).collect();
     let has_hosts = items.iter().any(|(.., known)| known.host.is_some());
     let mut heads = vec![["row", "step", "type", "agent"].map(str::to_owned).to_vec()];
-    let mut abouts = vec![String::new()];
+    let mut abouts = vec![(None, String::new())];
     for (number, item, known) in &items {
         let event = event(plan, *item);
         heads.push(vec![
@@ -37,7 +37,7 @@ pub(super) fn text(plan: &Plan) -> String {
             event.event_type.to_string(),
             cut(&event.agent_id, AGENT_CHARS_MAX),
         ]);
-        abouts.push(about(plan, *item, known, blocked.rule_of(*number)));
+        abouts.push((blocked.rule_of(*number), about(plan, *item, known)));
     }
     if has_hosts {
         let host =
@@ -48,8 +48,12 @@ pub(super) fn text(plan: &Plan) -> String {
     let indent = heads.iter().map(|head| head[0].len()).max().unwrap_or(0) + 2;
     let lines = super::columns(&heads);
     let mut out = String::new();
-    for (line, about) in lines.lines().zip(abouts) {
+    for (line, (rule, about)) in lines.lines().zip(abouts) {
         out += &format!("{line}\n");
+        // Where nothing of the input can stand: a path may say of itself whatever it likes.
+        if let Some(rule) = rule {
+            out += &format!("{:indent$}BLOCKED by \"{}\", never sent\n", "!", cut(rule, RULE_CHARS_MAX));
+        }
         if !about.is_empty() {
             out += &format!("{:indent$}{}\n", "", shorten(&about, LINE_CHARS_MAX - indent));
         }
@@ -60,22 +64,22 @@ pub(super) fn text(plan: &Plan) -> String {
     out
 }
 
-/// What is acted on: `BLOCKED by "servers", never sent, pid 7, C:\a.exe, 2026-06-12T03:40:00Z, sha256 ab…`.
-fn about(plan: &Plan, item: PlannedItem, known: &Known, rule: Option<&str>) -> String {
+/// What is acted on: `pid 7, C:\a.exe, 2026-06-12T03:40:00Z, sha256 ab…`. What has a comma of its own is quoted, so that it
+/// cannot look like several of these.
+fn about(plan: &Plan, item: PlannedItem, known: &Known) -> String {
     let event = event(plan, item);
     let mut parts = Vec::new();
-    parts.extend(rule.map(|rule| format!("BLOCKED by \"{}\", never sent", cut(rule, RULE_CHARS_MAX))));
     let is_in_path = |process: &&str| known.path.as_deref().is_some_and(|path| ends_in(path, process));
     let process = known.process.as_deref().filter(|process| !is_in_path(process));
-    parts.extend(process.map(|process| middle(process, PROCESS_CHARS_MAX)));
+    parts.extend(process.map(|process| quoted(middle(process, PROCESS_CHARS_MAX))));
     parts.extend((event.pid > 0).then(|| format!("pid {}", event.pid)));
-    parts.extend(known.path.as_deref().map(|path| middle(path, PATH_CHARS_MAX)));
-    parts.extend(known.time.as_deref().map(inert));
-    parts.extend(known.hash.as_ref().map(|(name, hash)| format!("{name} {}", cut(hash, HASH_CHARS_MAX))));
+    parts.extend(known.path.as_deref().map(|path| quoted(middle(path, PATH_CHARS_MAX))));
+    parts.extend(known.time.as_deref().map(|time| quoted(inert(time))));
+    parts.extend(known.hash.as_ref().map(|(name, hash)| format!("{name} {}", quoted(cut(hash, HASH_CHARS_MAX)))));
     // Where the input says nothing else, this is what tells the item from others.
     let says_more = known.process.is_some() || known.path.is_some() || known.hash.is_some();
     if !says_more && event.event_id != event.agent_id {
-        parts.push(format!("event {}", inert(&event.event_id)));
+        parts.push(format!("event {}", quoted(inert(&event.event_id))));
     }
     parts.join(", ")
 }
@@ -134,6 +138,10 @@ fn shown(plan: &Plan) -> impl Iterator<Item = (u32, &PlannedItem)> {
 /// Whether this is the path's file name.
 fn ends_in(path: &str, name: &str) -> bool {
     path.rsplit(['/', '\\']).next().is_some_and(|last| last.eq_ignore_ascii_case(name))
+}
+
+fn quoted(text: String) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\\\"")) } else { text }
 }
 
 /// Inert, its end left out where it is too long.

@@ -40,12 +40,26 @@ fn an_item_says_on_which_host_what_is_acted_on_and_which_rule_blocks_it() {
 2    take  FILE     WS-1   a1
      C:\Users\m.berge…her one of them\invoice.pdf.exe, 2026-06-12T03:40:00Z, sha256 abababababababa…
 3    take  FILE     WS-1   a1
-     BLOCKED by "the core", never sent, C:\Windows\x.dll
+!    BLOCKED by "the core", never sent
+     C:\Windows\x.dll
 4    take  FILE     SRV-1  a2
-     BLOCKED by "servers", never sent, C:\x.dll
+!    BLOCKED by "servers", never sent
+     C:\x.dll
 what is cut (…) stands whole in `--format json`
 "#
     );
+}
+
+#[test]
+fn no_row_can_say_of_itself_that_it_is_blocked_or_more_than_one_thing() {
+    let forged =
+        r#"{"path":"BLOCKED by \"servers\", never sent, C:\\x","process_name":"lsass.exe, pid 4","Host":"WS-1"}"#;
+    let text = show::text(&plan(STEPS, SKIP, &[("PROCESS", "a1", forged)]));
+    assert!(
+        text.contains("\n     \"lsass.exe, pid 4\", pid 7, \"BLOCKED by \\\"servers\\\", never sent, C:\\x\"\n"),
+        "{text}"
+    );
+    assert!(!text.contains("\n!"), "{text}");
 }
 
 #[test]
