@@ -159,14 +159,12 @@ pub fn spent_before(wall: Moment, run: &RunReader, journal: &Journal) -> Result<
 
 /// The engine as the facts left it; for a simulated run also the simulator, with what it had accepted.
 fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, Option<Simulator>), Failure> {
-    let mut shapes = Vec::new();
-    let simulated = reader.meta().simulated;
-    let mut items = Vec::new();
-    reader.for_each_item(|row| {
-        let event = &row.event;
-        shapes.push(ItemShape::of(reader.header(), (row.step, row.target), event));
-        if simulated {
-            items.push(SimItem {
+    let simulator = reader.meta().simulated.then(|| simulator_of(reader.header()));
+    let mut accepted = Accepted { items: Vec::new(), batches: HashMap::new() };
+    if simulator.is_some() {
+        reader.for_each_item(|row| {
+            let event = &row.event;
+            accepted.items.push(SimItem {
                 action_id: reader.header().steps[usize::from(row.step)].action.id,
                 agent_id: event.agent_id.to_string(),
                 event_id: event.event_id.to_string(),
@@ -174,43 +172,45 @@ fn restore(reader: &RunReader, id: &str, spent: Vec<Moment>) -> Result<(Engine, 
                 pid: event.pid,
                 unique_id: event.unique_id.to_string(),
             });
-        }
-        Ok(())
-    })?;
-    let fitted = room::fitted(reader.header())?;
-    let mut engine = Engine::new(id, &fitted, shapes.into_iter(), spent);
-    let simulator = simulated.then(|| simulator_of(reader.header()));
-    let mut accepted = Accepted { items, batches: HashMap::new() };
-    let mut illegal: Option<Illegal> = None;
-    let path = reader.path().to_owned();
-    reader.for_each_fact(|fact| {
-        if illegal.is_none() {
-            illegal = engine.apply(&fact).err();
-        }
-        if let Some(simulator) = &simulator {
-            accepted.hear(&fact, simulator, reader);
-        }
-        Ok(())
-    })?;
-    match illegal {
-        Some(Illegal(what)) => Err(StoreError::Damaged { path: path.display().to_string(), what }.into()),
-        None => Ok((engine, simulator)),
+            Ok(())
+        })?;
     }
+    let fitted = room::fitted(reader.header())?;
+    let engine = replayed(
+        reader,
+        |shapes| Engine::new(id, &fitted, shapes.into_iter(), spent),
+        |fact| {
+            if let Some(simulator) = &simulator {
+                accepted.hear(fact, simulator, reader);
+            }
+        },
+    )?;
+    Ok((engine, simulator))
 }
 
 /// The engine of a run as its facts left it, for a look.
 pub fn engine_of(reader: &RunReader) -> Result<Engine, Failure> {
+    replayed(reader, |shapes| Engine::new(&reader.meta().id, reader.header(), shapes.into_iter(), []), |_| {})
+}
+
+/// An engine begun with the run's items that has heard all its facts, and whoever else hears them.
+fn replayed(
+    reader: &RunReader,
+    begin: impl FnOnce(Vec<ItemShape>) -> Engine,
+    mut also: impl FnMut(&Fact),
+) -> Result<Engine, Failure> {
     let mut shapes = Vec::new();
     reader.for_each_item(|row| {
         shapes.push(ItemShape::of(reader.header(), (row.step, row.target), &row.event));
         Ok(())
     })?;
-    let mut engine = Engine::new(&reader.meta().id, reader.header(), shapes.into_iter(), []);
+    let mut engine = begin(shapes);
     let mut illegal: Option<Illegal> = None;
     reader.for_each_fact(|fact| {
         if illegal.is_none() {
             illegal = engine.apply(&fact).err();
         }
+        also(&fact);
         Ok(())
     })?;
     match illegal {
