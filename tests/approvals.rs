@@ -412,3 +412,27 @@ fn who_may_approve_a_run_may_approve_its_undo_and_retry_wherever_their_plans_lie
     let first = runs.split_whitespace().find(|word| word.starts_with("contain-")).expect("a run").to_owned();
     check(&format!("undo {first} -o again.plan"), 2, "who/may");
 }
+
+#[test]
+fn a_retry_that_needs_approval_says_how_a_retry_is_written_to_a_file() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, fail_percent: 100.0, ..Options::default() });
+    bench.events(2);
+    fs::write(bench.path("allowed_signers"), signer("alice@example.com", 1)).expect("it is written");
+    fs::write(bench.path("alice"), signers::key(1)).expect("it is written");
+    let playbook = "version: 1\nname: contain\nevents: [{file: events.csv}]\nrequire_approval: {}\n\
+                    steps: [{name: q, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), playbook).expect("it is written");
+    let quell = |command: &str| -> Done { bench.done(bench.quell(&command.split(' ').collect::<Vec<_>>())) };
+    for (command, code) in [
+        ("plan p.yaml --tenant tenant.yaml -o p.plan", 0),
+        ("approve p.plan --key alice --yes", 0),
+        ("apply p.plan --yes --operator carol", 4),
+    ] {
+        let done = quell(command);
+        assert_eq!(done.code, Some(code), "{command}: {}", done.stderr);
+    }
+    let retry = quell("retry contain --outcome failed --yes --operator carol");
+    let help = "help: write it to a file with `quell retry … -o PLAN`, have it signed with `quell approve PLAN`";
+    assert!(retry.code == Some(3) && retry.stderr.contains(help), "{}", retry.stderr);
+    assert_eq!(simulator.ledger().entries.len(), 2);
+}

@@ -85,9 +85,10 @@ pub(super) fn refuse_without(plan: &Plan, running: &Running) -> Result<(), Failu
         announce(running, "approval_needed", &words, json!({"approval": shown}));
         return Ok(());
     }
+    let command = if plan.header.origin.is_some() { "retry" } else { "plan" };
     Err(Failure::Held(format!(
-        "this plan needs approval ({shown}); nothing was sent\nhelp: write it to a file with `quell plan … -o PLAN`, have it \
-         signed with `quell approve PLAN`, then `quell apply PLAN`"
+        "this plan needs approval ({shown}); nothing was sent\nhelp: write it to a file with `quell {command} … -o PLAN`, \
+         have it signed with `quell approve PLAN`, then `quell apply PLAN`"
     )))
 }
 
