@@ -363,18 +363,40 @@ fn a_retry_and_an_undo_are_judged_by_what_the_tenant_protects_today() {
     let apply = quell(&bench, "apply u.plan --yes --quiet --report json=u.json");
     assert_eq!((apply.code, simulator.ledger().entries.len()), (Some(4), 7), "{}", apply.stderr);
     assert_eq!(bench.report("u.json")["summary"]["outcomes"]["blocked"], 1);
-    // A tenant file that is wrong is told; where there is none it is said that nobody asked it.
+    // A tenant file that is wrong is told; where there is none, or another tenant's, nothing is planned.
     let undone = quell(&bench, "runs").stdout.split_whitespace().next().expect("a run").to_owned();
     bench.change_tenant("protected: {", "x-protected: {");
     let broken = quell(&bench, &format!("undo {undone} -o again.plan"));
     assert!(broken.code == Some(2) && broken.stderr.contains("x-protected"), "{}", broken.stderr);
     fs::rename(bench.path("tenant.yaml"), bench.path("moved.yaml")).expect("it is there");
-    let again = quell(&bench, &format!("undo {undone} -o again.plan"));
-    assert!(
-        again.code == Some(0) && again.stderr.contains("there is no tenant.yaml here\nhelp: give --tenant FILE"),
-        "{}",
-        again.stderr
-    );
+    for (there, why) in [(false, "there is no tenant.yaml here"), (true, "tenant.yaml is another tenant's")] {
+        if there {
+            let moved = fs::read_to_string(bench.path("moved.yaml")).expect("it is there");
+            let other = moved.replace("x-protected: {", "protected: {").replacen("name: ", "name: other-", 1);
+            fs::write(bench.path("tenant.yaml"), other).expect("it is written");
+        }
+        let again = quell(&bench, &format!("undo {undone} -o again.plan"));
+        let held = format!("protects today is not known: {why}; nothing was sent\nhelp: give --tenant FILE");
+        assert!(again.code == Some(3) && again.stderr.contains(&held), "{}", again.stderr);
+        assert!(!bench.path("again.plan").exists());
+    }
+    let moved = fs::read_to_string(bench.path("moved.yaml")).expect("it is there");
+    fs::write(bench.path("moved.yaml"), moved.replace("x-protected: {", "protected: {")).expect("it is written");
+    let again = quell(&bench, &format!("undo {undone} -o again.plan --tenant moved.yaml"));
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+}
+
+#[test]
+fn a_retry_from_where_no_tenant_file_is_acts_only_once_one_is_given() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, fail_percent: 100.0, ..Options::default() });
+    bench.events(3);
+    assert_eq!(bench.done(bench.run(&["--quiet"])).code, Some(4));
+    fs::rename(bench.path("tenant.yaml"), bench.path("moved.yaml")).expect("it is there");
+    let retry = quell(&bench, "retry events --outcome failed --yes --quiet");
+    assert_eq!((retry.code, simulator.ledger().entries.len()), (Some(3), 3), "{}", retry.stderr);
+    assert!(retry.stderr.contains("help: give --tenant FILE"), "{}", retry.stderr);
+    let retry = quell(&bench, "retry events --outcome failed --yes --quiet --tenant moved.yaml");
+    assert_eq!((retry.code, simulator.ledger().entries.len()), (Some(4), 6), "{}", retry.stderr);
 }
 
 #[test]

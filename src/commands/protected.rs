@@ -7,38 +7,35 @@ use crate::cli::Taking;
 use crate::error::Failure;
 use crate::inert;
 use crate::plan::{self, FileRole, Plan, PlanHeader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Judges the plan by the tenant file that was given, or else by the one that the run was planned with, as it is now. Where
-/// neither can be read that is said: the plan then rests on what was judged for the run.
+/// neither can be read nobody knows what is protected by now, and the plan is not made; of the simulator it is only said.
 pub(super) fn judge_again(plan: &mut Plan, run: &PlanHeader, taking: &Taking) -> Result<(), Failure> {
     let planned = || run.files.iter().find(|file| file.role == FileRole::Tenant).map(|file| PathBuf::from(&file.name));
     let Some(path) = taking.tenant.clone().or_else(planned) else {
-        tell_not_judged("the run names no tenant file");
-        return Ok(());
+        return not_judged(run, "the run names no tenant file");
     };
     let shown = inert::terminal(&path.to_string_lossy()).into_owned();
     if taking.tenant.is_none() && !path.is_file() {
-        tell_not_judged(&format!("there is no {shown} here"));
-        return Ok(());
+        return not_judged(run, &format!("there is no {shown} here"));
     }
-    judge_by(plan, &path, taking.tenant.is_some(), &shown)
-}
-
-fn judge_by(plan: &mut Plan, path: &Path, was_given: bool, shown: &str) -> Result<(), Failure> {
     let mut problems = Vec::new();
-    let (tenant, file) = inputs::read_tenant_file(path, &mut problems).ok_or(Failure::Problems(problems))?;
-    if !was_given && !plan.header.tenant.simulated && tenant.name != plan.header.tenant.name {
-        tell_not_judged(&format!("{shown} is another tenant's"));
-        return Ok(());
+    let (tenant, file) = inputs::read_tenant_file(&path, &mut problems).ok_or(Failure::Problems(problems))?;
+    if taking.tenant.is_none() && !run.tenant.simulated && tenant.name != run.tenant.name {
+        return not_judged(run, &format!("{shown} is another tenant's"));
     }
     let rules = beside::planned_files(&tenant.guards, Some(&tenant.protected));
     let rules = rules.into_iter().filter(|file| file.role == FileRole::Protected);
     plan::protect(plan, &tenant, std::iter::once(file).chain(rules).collect()).map_err(Failure::Problems)
 }
 
-fn tell_not_judged(why: &str) {
-    tell(&format!(
-        "what the tenant protects today is not known, and was not asked of this plan: {why}\nhelp: give --tenant FILE"
-    ));
+fn not_judged(run: &PlanHeader, why: &str) -> Result<(), Failure> {
+    if run.tenant.simulated {
+        tell(&format!("what the tenant protects today was not asked of this plan: {why}"));
+        return Ok(());
+    }
+    Err(Failure::Held(format!(
+        "what the tenant protects today is not known: {why}; nothing was sent\nhelp: give --tenant FILE"
+    )))
 }
