@@ -2,6 +2,7 @@
 //! standard output, everything else to standard error.
 
 mod above;
+mod again;
 pub mod apply;
 pub mod approvals;
 pub mod approve;

@@ -40,7 +40,7 @@ pub use build::{AdHoc, Request, Work, build, check};
 pub use guards::{Blocked, Guard, Hold, PlannedGuards};
 pub use held::is_held;
 pub use narrow::{HostsFile, Narrowing};
-pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN, amiss_with_run};
+pub use origin::{FileRole, Leaving, LeftOut, Origin, OriginKind, Permitted, PlannedFile, STDIN, amiss_with};
 pub use protected::protect;
 pub use release::{Budget, DroppedWave, PlannedRelease};
 pub use retry::retry;

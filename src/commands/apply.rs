@@ -8,16 +8,16 @@ use super::confirm::{Approved, Asking};
 use super::inputs::{self, Prepared};
 use super::run::{Going, carry_out, runtime};
 use super::taken::{same_tenant, simulator_of};
-use super::{approvals, confirm, held, plan_file, planned_files, report_paths, tell};
+use super::{again, approvals, confirm, held, plan_file, planned_files, report_paths, tell};
 use crate::cli::{Applying, Taking};
 use crate::engine::fact::ItemId;
 use crate::engine::{Approval, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::inert;
-use crate::journal::{self, RunReader, RunSummaryRow, StoreError};
-use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN, amiss_with_run};
+use crate::journal::{self, RunSummaryRow};
+use crate::plan::{FileRole, Origin, OriginKind, Plan, PlannedFile, STDIN};
 use crate::report;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What is said of a plan that no quell writes.
 const BY_HAND: &str = "this plan was put together by hand";
@@ -64,7 +64,7 @@ fn look(plan: &Plan, order: &Applying) -> Result<Vec<Approval>, Failure> {
         made.map_err(|e| Failure::Held(format!("a report of this plan cannot be made: {e}; nothing was sent")))?;
     }
     same_tenant(&plan.header, &order.taking)?;
-    is_of_its_tenant(plan, &order.state)?;
+    is_of_its_tenant(plan, order)?;
     let approvals = approvals::check(plan, &order.plan, order.running.operator.as_deref())?;
     refuse_carried_out(journal::run_of_plan(&order.state, &tenant.name, &plan.header.digest)?)?;
     Ok(approvals)
@@ -72,29 +72,10 @@ fn look(plan: &Plan, order: &Applying) -> Result<Vec<Approval>, Failure> {
 
 /// Whether the plan's tenant is that of the file, or of the run, that it was made from. A plan that was put together by
 /// hand could name any.
-fn is_of_its_tenant(plan: &Plan, state: &Path) -> Result<(), Failure> {
+fn is_of_its_tenant(plan: &Plan, order: &Applying) -> Result<(), Failure> {
     let planned = &plan.header.tenant;
     if let Some(origin) = &plan.header.origin {
-        let run = || inert::terminal(&origin.run).into_owned();
-        let reader = match RunReader::of_tenant(state, &planned.name, &origin.run) {
-            Err(StoreError::NoRun(_)) => {
-                return Err(Failure::Held(format!(
-                    "this plan takes up run {}, which this state folder does not know; nothing was sent\n\
-                     help: give --state-dir of the folder with that run",
-                    run()
-                )));
-            }
-            read => read?,
-        };
-        return match amiss_with_run(plan, reader.header()) {
-            None => Ok(()),
-            Some("tenant") => {
-                Err(Failure::Held(format!("this plan is for another tenant than run {}; nothing was sent", run())))
-            }
-            Some(what) => {
-                Err(Failure::Held(format!("{BY_HAND}: its {what} are not those of run {}; nothing was sent", run())))
-            }
-        };
+        return again::check(plan, origin, &order.state, &order.taking);
     }
     if planned.simulated {
         return Ok(());

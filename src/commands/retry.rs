@@ -16,7 +16,7 @@ use crate::engine::fact::ItemId;
 use crate::engine::{Outcome, Permission};
 use crate::error::{ExitCode, Failure};
 use crate::noun::count;
-use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, show};
+use crate::plan::{self, ItemRow, Origin, OriginKind, Permitted, Plan, show};
 use crate::report::{Ending, words};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -83,6 +83,46 @@ pub fn execute(order: &Order) -> Result<ExitCode, Failure> {
     let approved = confirm::show_and_ask(&plan, may_be_repeated, &asking, running, (state, *keeping))?;
     let going = Going { running, state, permitted, once: false, approved };
     runtime.block_on(carry_out(Prepared { plan, simulator }, going))
+}
+
+/// The plan of a retry made once more from its run, with the items of this one. It is refused when one of them is no item
+/// of the run, or may not go again: it was put together by hand, or more is known of the run by now.
+pub(super) fn again(plan: &Plan, origin: &Origin, standing: &Standing) -> Result<Plan, Failure> {
+    let endings = standing.endings();
+    let rows = standing.rows()?;
+    let refused = |item: u32, why: &str| {
+        let run = crate::inert::terminal(&origin.run).into_owned();
+        Failure::Held(format!(
+            "item {item} of this plan {why} run {run}; nothing was sent\n\
+             help: plan the retry again; no quell plans that, or more is known of the run by now"
+        ))
+    };
+    let named: BTreeSet<u32> = origin.permitted.iter().flat_map(|permitted| &permitted.items).copied().collect();
+    let mut chosen: HashMap<u32, Why> = HashMap::new();
+    // A retry keeps the order of its run.
+    let mut rest = rows.iter();
+    for (number, item) in (0..).zip(&plan.items) {
+        let event = &plan.events[item.event as usize];
+        let row = rest.find(|row| row.step == item.step && row.event == *event);
+        let row = row.ok_or_else(|| refused(number, "is none of"))?;
+        let ending = &endings[row.item as usize];
+        let why = match named.contains(&number) {
+            true => may_be_permitted(standing, row, ending).map(|()| Why::Permitted)?,
+            false if ending.surely_not_done() == Some(true) => Why::Outcome,
+            false => return Err(refused(number, &format!("is item {}, which is not surely not done, of", row.item))),
+        };
+        chosen.insert(row.item, why);
+    }
+    if leave_out_what_builds_on_nothing(&rows, endings, &mut chosen) > 0 {
+        return Err(Failure::Held(format!(
+            "this plan goes on with targets of which an earlier step is not done in run {}; nothing was sent\n\
+             help: plan the retry again; no quell plans that, or more is known of the run by now",
+            crate::inert::terminal(&origin.run)
+        )));
+    }
+    let header = approvals::with_signers_of_now(standing.header())?;
+    let origin = Origin { left_out: Vec::new(), ..origin.clone() };
+    Ok(plan::retry(&header, rows.into_iter().filter(|row| chosen.contains_key(&row.item)).collect(), origin))
 }
 
 /// Items of the new plan that are sent although they may have been carried out.

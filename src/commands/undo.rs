@@ -28,7 +28,7 @@ pub fn execute(run: &str, output: &Path, taking: &Taking, state: &Path) -> Resul
              help: wait for its end, or stop it; then undo it"
         )));
     }
-    let mut plan = plan_of(&standing, &RunReader::of_tenant(state, &tenant, &id)?)?;
+    let mut plan = plan_of(&standing, state)?;
     if plan.items.is_empty() {
         let left = plan.header.origin.iter().flat_map(undo::left_lines).map(|line| format!("\n  {line}"));
         let left: String = left.collect();
@@ -45,8 +45,10 @@ pub fn execute(run: &str, output: &Path, taking: &Taking, state: &Path) -> Resul
     Ok(ExitCode::Fine)
 }
 
-fn plan_of(standing: &Standing, reader: &RunReader) -> Result<Plan, Failure> {
-    let settled = settled(reader, standing.endings().len())?;
+/// The plan that undoes what the run did, as far as that is known now; not yet judged by what is protected.
+pub(super) fn plan_of(standing: &Standing, state: &Path) -> Result<Plan, Failure> {
+    let reader = RunReader::of_tenant(state, &standing.meta().tenant, &standing.meta().id)?;
+    let settled = settled(&reader, standing.endings().len())?;
     let fate = |(ending, at): (&Ending, &Moment)| fate_of(ending, *at);
     let fates = standing.endings().iter().zip(&settled).map(fate);
     let items = standing.rows()?.into_iter().zip(fates).collect();

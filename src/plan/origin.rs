@@ -2,9 +2,7 @@
 //!
 //! It reads nothing. Who reads a file says what its bytes were; who takes up a run says which and why.
 
-use super::guards::PlannedGuards;
-use super::release::Sizes;
-use super::{Plan, PlanHeader, PlannedStep};
+use super::{Plan, PlanHeader};
 use serde::{Deserialize, Serialize};
 
 /// A file that was read for a plan, so that it can be read again and compared before the plan is carried out.
@@ -59,38 +57,34 @@ pub(super) fn kept_files(run: &PlanHeader) -> Vec<PlannedFile> {
     run.files.iter().filter(|file| file.role == FileRole::AllowedSigners).cloned().collect()
 }
 
-/// What of a plan that takes up a run is not as a plan of this run has it; `None` when it could be one. Whoever puts a plan
-/// together by hand could raise a guard, ask for fewer approvals, or name an action that the run never had.
-pub fn amiss_with_run(plan: &Plan, run: &PlanHeader) -> Option<&'static str> {
-    let header = &plan.header;
-    let origin = header.origin.as_ref()?;
+/// What of a plan that takes up a run is not as it is in the plan that was made of this run just now; `None` when they do
+/// the same. Which files they were judged by, and which quell made them, may differ.
+pub fn amiss_with(plan: &Plan, made: &Plan) -> Option<&'static str> {
+    let (said, run) = (&plan.header, &made.header);
     let names = |header: &PlanHeader| kept_files(header).into_iter().map(|file| file.name).collect::<Vec<_>>();
-    let bounds = |header: &PlanHeader| PlannedGuards { holds: Vec::new(), ..header.guards.clone() };
-    let repeatable = |item: &u32| {
-        let item = plan.items.get(*item as usize);
-        item.is_some_and(|item| header.steps[usize::from(item.step)].action.repeat_safe)
-    };
     let is_signed = run.approval.as_ref().is_some_and(|approval| approval.needed) && !run.tenant.simulated;
-    let are_steps = match origin.kind {
-        OriginKind::Retry => header.steps == run.steps,
-        OriginKind::Undo => header.steps.iter().all(|step| {
-            let undone = |of: &PlannedStep| of.action.reversible && of.inverse.as_ref() == Some(&step.action);
-            run.steps.iter().any(undone)
-        }),
-    };
     let is_amiss = [
-        (header.tenant != run.tenant, "tenant"),
-        (header.approval != run.approval, "approval"),
-        (is_signed && names(run) != names(header), "allowed signers"),
-        (bounds(header) != bounds(run), "guards"),
-        (header.release != run.release.among(Sizes::of(plan)), "waves, budget and signs to stop"),
-        (header.limits != run.limits || header.polling != run.polling, "limits and polling"),
-        (header.statuses != run.statuses, "statuses"),
-        (header.dedupe_window != run.dedupe_window || header.overlap != run.overlap, "window of what was done before"),
-        (!are_steps, "steps"),
-        (!origin.permitted.iter().flat_map(|permitted| &permitted.items).all(repeatable), "permitted items"),
+        (said.tenant != run.tenant, "tenant"),
+        (said.approval != run.approval, "approval"),
+        (is_signed && names(run) != names(said), "allowed signers"),
+        (said.guards != run.guards, "guards"),
+        (said.steps != run.steps, "steps"),
+        (plan.events != made.events || plan.items != made.items, "items"),
+        (plan.rows_without_item != made.rows_without_item, "rows without an item"),
+        (said.blocked != run.blocked, "protected items"),
+        (said.release != run.release, "waves, budget and signs to stop"),
+        (said.limits != run.limits || said.polling != run.polling, "limits and polling"),
+        (said.statuses != run.statuses, "statuses"),
+        (said.dedupe_window != run.dedupe_window || said.overlap != run.overlap, "window of what was done before"),
+        // Last, and with all that will be added to a header.
+        (!is_same_besides_files(said, run), "name, comment, reports or origin"),
     ];
     is_amiss.into_iter().find_map(|(is_amiss, what)| is_amiss.then_some(what))
+}
+
+fn is_same_besides_files(said: &PlanHeader, run: &PlanHeader) -> bool {
+    let PlanHeader { tool_version, files, digest, .. } = run.clone();
+    PlanHeader { tool_version, files, digest, ..said.clone() } == *run
 }
 
 /// What [`PlannedFile::name`] is where standard input was read.

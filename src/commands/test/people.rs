@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A run in which more happens than this is ended: whoever waits for a test wants to know.
-pub(super) const LOOKS_MAX: u32 = 300_000;
+pub(super) const LOOKS_MAX: u32 = 100_000;
 
 /// See the module. Addresses and stop files are not asked: a test opens no connection and looks at no file.
 pub(super) struct People<'a> {

@@ -80,7 +80,7 @@ fn waves_keep_their_sizes_and_a_share_of_failures_is_one_of_the_items_that_are_l
 
 #[test]
 fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
-    use crate::plan::{Permitted, PlannedApproval, PlannedFile, amiss_with_run};
+    use crate::plan::{Permitted, PlannedApproval, PlannedFile, amiss_with};
     let mut run = first().header;
     let approval = PlannedApproval {
         min: 2,
@@ -93,14 +93,12 @@ fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
     let file = |role| PlannedFile { role, name: "who/may".into(), sha256: "0".repeat(64) };
     run.files = vec![file(FileRole::Events), file(FileRole::AllowedSigners)];
     let plan = retry(&run, vec![row(3, 0, 7, 2), row(4, 0, 6, 3)], origin());
-    assert_eq!(
-        (plan.header.files.as_slice(), amiss_with_run(&plan, &run)),
-        (&[file(FileRole::AllowedSigners)][..], None)
-    );
+    let made = plan.clone();
+    assert_eq!((plan.header.files.as_slice(), amiss_with(&plan, &made)), (&[file(FileRole::AllowedSigners)][..], None));
     let changed = |what: &str, change: fn(&mut PlanHeader)| {
         let mut plan = plan.clone();
         change(&mut plan.header);
-        assert_eq!(amiss_with_run(&plan, &run), Some(what));
+        assert_eq!(amiss_with(&plan, &made), Some(what));
     };
     changed("tenant", |header| header.tenant.user.push('x'));
     changed("approval", |header| header.approval = None);
@@ -114,8 +112,14 @@ fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
     changed("statuses", |header| header.statuses.succeeded.push("error".into()));
     changed("window of what was done before", |header| header.dedupe_window = std::time::Duration::ZERO);
     changed("steps", |header| header.steps[0].action.id += 1);
-    changed("permitted items", |header| {
+    changed("steps", |header| header.steps[0].on_unknown = crate::plan::OnUnknown::Stop);
+    changed("steps", |header| header.steps[0].flow.allow_failure = true);
+    changed("name, comment, reports or origin", |header| header.playbook.push('x'));
+    changed("name, comment, reports or origin", |header| {
         let permitted = Permitted { items: vec![1], reason: "r".into() };
         header.origin.as_mut().expect("it is a retry").permitted = Some(permitted);
     });
+    let mut fewer = plan.clone();
+    fewer.items.pop();
+    assert_eq!(amiss_with(&fewer, &made), Some("items"));
 }
