@@ -43,7 +43,7 @@ pub struct Requirement {
 impl Requirement {
     /// What a plan asks for; `None` where its totals ask for nothing.
     pub fn of(planned: &PlannedApproval) -> Option<Self> {
-        let PlannedApproval { min, not_author, ttl, when: _, needed } = planned;
+        let PlannedApproval { min, not_author, ttl, when: _, needed, vars: _ } = planned;
         needed.then_some(Self { min: *min, not_author: *not_author, ttl: *ttl })
     }
 }

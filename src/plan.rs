@@ -34,7 +34,7 @@ mod unjudged;
 
 pub use crate::playbook::{OnUnknown, Overlap, Percent, Promote, When};
 pub use act_key::{ActKey, Sent, act_key, inverse_key};
-pub use approval::PlannedApproval;
+pub use approval::{PlannedApproval, approval_asked};
 pub use blocked::BlockedItems;
 pub use build::{AdHoc, Request, Work, build, check};
 pub use guards::{Blocked, Guard, Hold, PlannedGuards};

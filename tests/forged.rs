@@ -5,8 +5,12 @@
 #[expect(dead_code, reason = "other tests look at more of it")]
 mod bench;
 
+#[path = "support/signers.rs"]
+#[expect(dead_code, reason = "other tests sign")]
+mod signers;
+
 use bench::{Bench, Done};
-use quell::plan::{FileRole, OnUnknown, Permitted, Plan, PlannedItem, file, protect};
+use quell::plan::{FileRole, OnUnknown, Permitted, Plan, PlannedApproval, PlannedItem, file, protect};
 use quell::simulator::{Delay, Options, Script, ScriptedAnswer, Simulator};
 use serde_json::Value;
 use std::fs;
@@ -194,4 +198,34 @@ fn a_plan_of_a_run_that_leaves_out_what_is_protected_today_is_held() {
             text.lines().filter(|line| !line.starts_with("protected:")).map(|l| format!("{l}\n")).collect();
         fs::write(bench.path("tenant.yaml"), without).expect("it is written");
     }
+}
+
+#[test]
+fn a_plan_that_says_its_condition_is_false_is_judged_again() {
+    let (bench, simulator) = Bench::serving(Options { settle: Delay::None, ..Options::default() });
+    bench.events(3);
+    fs::write(bench.path("allowed_signers"), signers::signer("alice@example.com", 1)).expect("it is written");
+    let playbook = "version: 1\nname: contain\nevents: [{file: events.csv}]\nvars: {most: {default: \"2\"}}\n\
+                    require_approval: {when: 'plan.hosts > int(vars.most)'}\nsteps: [{name: q, action: quarantine-file}]\n";
+    fs::write(bench.path("p.yaml"), playbook).expect("it is written");
+    let needs = "1 signature needed, not the operator's, at most 24h old: plan.hosts > int(vars.most) with most \"2\"";
+    says(&bench, "plan p.yaml --tenant tenant.yaml -o p.plan", 0, needs);
+    let served = (bench, simulator);
+    let words = "p.yaml asks for other approvals than this plan says; nothing was sent";
+    let approval = |plan: &mut Plan, change: fn(&mut PlannedApproval)| {
+        change(plan.header.approval.as_mut().expect("it asks for approval"));
+    };
+    refused(&served, "p.plan", words, |plan| approval(plan, |approval| approval.needed = false));
+    refused(&served, "p.plan", words, |plan| approval(plan, |approval| approval.min = 0));
+    refused(&served, "p.plan", words, |plan| plan.header.approval = None);
+    let (bench, simulator) = &served;
+    // One of before the values were kept is judged by the playbook's own.
+    refused(&served, "p.plan", "is not approved", |plan| approval(plan, |approval| approval.vars.clear()));
+    says(bench, "apply p.plan --yes --quiet", 3, "is not approved");
+    // What was given counts, and is part of what is approved.
+    let given = "not needed: plan.hosts > int(vars.most) with most \"3\" is false";
+    says(bench, "plan p.yaml --tenant tenant.yaml --var most=3 -o p.plan", 0, given);
+    assert_eq!(simulator.ledger().entries.len(), 0);
+    says(bench, "apply p.plan --yes --quiet", 0, "");
+    assert_eq!(simulator.ledger().entries.len(), 3);
 }

@@ -337,7 +337,8 @@ fn a_name_or_note_that_could_not_be_read_back_is_not_signed() {
 
 #[test]
 fn nothing_is_asked_for_where_a_plan_needs_nothing() {
-    let planned = PlannedApproval { min: 2, not_author: false, ttl: DAY, when: None, needed: true };
+    let planned =
+        PlannedApproval { min: 2, not_author: false, ttl: DAY, when: None, needed: true, vars: Default::default() };
     assert_eq!(Requirement::of(&planned), Some(Requirement { min: 2, not_author: false, ttl: DAY }));
     assert_eq!(Requirement::of(&PlannedApproval { needed: false, ..planned }), None);
 }

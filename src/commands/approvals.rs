@@ -2,14 +2,14 @@
 //! the plan is made, and whoever would carry the plan out without a plan file is told how to go on.
 
 use super::above::search_above;
-use super::inputs::{read_playbook, read_yaml};
+use super::inputs::{read_playbook, read_yaml, tenant_of};
 use super::progress::announce;
 use super::{approve, planned_files, tell};
 use crate::approval::{self, Requirement, Signers, Subject, Valid};
 use crate::cli::Running;
 use crate::engine::Approval;
 use crate::error::Failure;
-use crate::plan::{FileRole, Plan, PlanHeader, PlannedApproval, PlannedFile, file};
+use crate::plan::{self, FileRole, Plan, PlanHeader, PlannedApproval, PlannedFile, file};
 use crate::playbook::{Playbook, RequireApproval};
 use crate::problem::{Place, Problem};
 use crate::report::inert;
@@ -177,24 +177,28 @@ pub(super) fn check(plan: &Plan, path: &Path, operator: Option<&str>) -> Result<
     Ok(valid.into_iter().map(approval).collect())
 }
 
-/// Whether the plan asks for what its playbook asks for. A plan that was put together by hand could ask for nothing.
+/// Whether the plan asks for what its playbook asks for, its condition judged once more: a plan that was put together by
+/// hand could ask for nothing. The simulator needs nobody.
 fn is_of_its_playbook(plan: &Plan) -> Result<(), Failure> {
-    let Some(planned) = plan.header.files.iter().find(|file| file.role == FileRole::Playbook) else { return Ok(()) };
+    let file = |role| plan.header.files.iter().find(|file| file.role == role).map(|file| Path::new(&file.name));
+    let (Some(path), false) = (file(FileRole::Playbook), plan.header.tenant.simulated) else { return Ok(()) };
     let mut problems = Vec::new();
-    let playbook = read_playbook(Path::new(&planned.name), &mut problems).ok_or(Failure::Problems(problems))?;
-    let asked = playbook.require_approval.as_ref().map(|asked| {
-        let RequireApproval { min, not_author, ttl, when, .. } = asked;
-        (*min, *not_author, *ttl, when.as_ref().map(|when| when.value.clone()))
-    });
-    let said = plan.header.approval.clone().map(|PlannedApproval { min, not_author, ttl, when, needed }| {
-        // Without a condition nothing makes it needless but that there is nothing to send.
-        let is_true = when.is_some() || needed || plan.counts().0 == 0;
-        is_true.then_some((min, not_author, ttl, when))
-    });
-    if said == asked.map(Some) {
+    let playbook = read_playbook(path, &mut problems).ok_or(Failure::Problems(problems))?;
+    let tenant = match file(FileRole::Tenant) {
+        Some(tenant) => tenant_of(tenant)?,
+        None => {
+            return Err(Failure::Held("this plan names no tenant file; nothing was sent\nhelp: plan again".to_owned()));
+        }
+    };
+    let asked = plan::approval_asked(&playbook, plan, &tenant).map_err(Failure::Problems)?;
+    // A plan that was made before they were kept names no values, and is judged by those that the playbook has itself.
+    let besides_vars = |approval: Option<PlannedApproval>| {
+        approval.map(|approval| PlannedApproval { vars: Default::default(), ..approval })
+    };
+    if besides_vars(plan.header.approval.clone()) == besides_vars(asked) {
         return Ok(());
     }
-    let name = inert::terminal(&planned.name);
+    let name = inert::terminal(&path.to_string_lossy()).into_owned();
     Err(Failure::Held(format!(
         "{name} asks for other approvals than this plan says; nothing was sent\nhelp: plan again"
     )))

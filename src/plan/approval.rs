@@ -8,7 +8,8 @@ use super::build::Work;
 use super::filter::{Filter, Totals};
 use super::problems::{Origin, Problems};
 use crate::noun::count;
-use crate::playbook::{Playbook, RequireApproval};
+use crate::playbook::{Playbook, RequireApproval, VarDeclaration};
+use crate::problem::Problem;
 use crate::tenant::{Tenant, show_duration};
 use crate::yaml::Spanned;
 use serde::{Deserialize, Serialize};
@@ -28,12 +29,19 @@ pub struct PlannedApproval {
     pub when: Option<String>,
     /// Whether it is needed: the condition is true, or there is none, and the plan has items.
     pub needed: bool,
+    /// The values of the variables that the condition names, so that it can be judged again; none in plans that were made
+    /// before they were kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, String>,
 }
 
 impl PlannedApproval {
     /// In one line, for a plan that sends so many items: what is needed, or why nothing is.
     pub fn shown(&self, items: usize) -> String {
-        match (&self.when, self.needed) {
+        let values: Vec<String> = self.vars.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+        let with = if values.is_empty() { String::new() } else { format!(" with {}", values.join(", ")) };
+        let when = self.when.as_ref().map(|when| format!("{when}{with}"));
+        match (&when, self.needed) {
             (Some(when), false) if items > 0 => format!("not needed: {when} is false"),
             (_, false) => "not needed: there is nothing to send".to_owned(),
             (when, true) => {
@@ -50,8 +58,15 @@ impl PlannedApproval {
 
     /// For programs.
     pub(super) fn json(&self) -> serde_json::Value {
-        let Self { min, not_author, ttl, when, needed } = self;
-        serde_json::json!({"needed": needed, "min": min, "not_author": not_author, "ttl": show_duration(*ttl), "when": when})
+        let Self { min, not_author, ttl, when, needed, vars } = self;
+        let ttl = show_duration(*ttl);
+        let mut json = serde_json::json!({
+            "needed": needed, "min": min, "not_author": not_author, "ttl": ttl, "when": when
+        });
+        if !vars.is_empty() {
+            json["vars"] = serde_json::json!(vars);
+        }
+        json
     }
 }
 
@@ -117,7 +132,40 @@ pub(super) fn planned(
         ttl: *ttl,
         when: when.as_ref().map(|when| when.value.clone()),
         needed: is_true && totals.items > 0,
+        vars: when.as_ref().map(|when| named(&when.value, vars)).unwrap_or_default(),
     })
+}
+
+/// What the playbook asks for, judged again for a plan that is said to be made of it, with the values of variables that the
+/// plan kept.
+///
+/// # Errors
+/// The condition cannot be judged.
+pub fn approval_asked(
+    playbook: &Playbook,
+    plan: &Plan,
+    tenant: &Tenant,
+) -> Result<Option<PlannedApproval>, Vec<Problem>> {
+    let (work, mut problems) = (Work::Playbook(playbook), Problems::default());
+    let origin = Origin::of(&work);
+    let kept = plan.header.approval.as_ref().map(|approval| &approval.vars);
+    let value = |var: &VarDeclaration| {
+        let value = kept.and_then(|kept| kept.get(&var.name.value)).or(var.default.as_ref());
+        (var.name.value.clone(), value.cloned().unwrap_or_default())
+    };
+    let vars = playbook.vars.iter().map(value).collect();
+    let asked = planned(&work, &vars, &totals(plan, tenant), &origin, &mut problems);
+    problems.none()?;
+    Ok(asked)
+}
+
+/// The variables of which `vars.NAME` stands in a condition.
+fn named(when: &str, vars: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let words = when.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let after_vars = words.clone().zip(words.skip(1)).filter(|(word, _)| *word == "vars");
+    let names: BTreeSet<&str> = after_vars.map(|(_, name)| name).collect();
+    let named = vars.iter().filter(|(name, _)| names.contains(name.as_str()));
+    named.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn required<'a>(work: &Work<'a>) -> Option<&'a RequireApproval> {

@@ -161,13 +161,18 @@ impl Canon {
         });
         self.option(origin.as_ref(), Self::origin);
         // With its name, and not as an optional value: a plan that asks for none keeps the digest it had before any could.
-        if let Some(PlannedApproval { min, not_author, ttl, when, needed }) = approval {
+        if let Some(PlannedApproval { min, not_author, ttl, when, needed, vars }) = approval {
             self.text("approval");
             self.number(u64::from(*min));
             self.number(u64::from(*not_author));
             self.time(*ttl);
             self.option(when.as_ref(), |canon, when| canon.text(when));
             self.number(u64::from(*needed));
+            if !vars.is_empty() {
+                self.text("vars");
+                self.number(vars.len() as u64);
+                vars.iter().flat_map(|(name, value)| [name, value]).for_each(|text| self.text(text));
+            }
         }
     }
 

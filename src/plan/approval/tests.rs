@@ -84,7 +84,10 @@ fn a_condition_is_judged_by_the_plans_totals() {
             "require_approval: {when: 'plan.actions[\"isolate-host\"] > 0'}",
             "not needed: plan.actions[\"isolate-host\"] > 0 is false".to_owned(),
         ),
-        ("require_approval: {when: plan.items > int(vars.level)}", format!("{ALL}: plan.items > int(vars.level)")),
+        (
+            "require_approval: {when: plan.items > int(vars.level)}",
+            format!("{ALL}: plan.items > int(vars.level) with level \"4\""),
+        ),
         ("require_approval: {when: has(plan.items)}", format!("{ALL}: has(plan.items)")),
         (
             "require_approval: {when: '[1, 5].exists(plan, plan == 5)'}",
@@ -149,4 +152,19 @@ fn every_part_of_it_is_in_the_digest() {
     ];
     let digests: std::collections::BTreeSet<String> = all.iter().map(|approval| digest(approval)).collect();
     assert_eq!(digests.len(), all.len());
+}
+
+#[test]
+fn the_values_that_a_condition_rests_on_are_kept_and_are_part_of_the_digest() {
+    let vars = |approval: &str| {
+        let plan = build(approval, 3).expect("a plan");
+        let kept = plan.header.approval.clone().expect("it asks for approval").vars;
+        let mut without = plan.clone();
+        without.header.approval.as_mut().expect("it asks for approval").vars.clear();
+        let is_other = plan::digest::digest(&without) != plan.header.digest;
+        (kept, is_other)
+    };
+    let level = BTreeMap::from([("level".to_owned(), "4".to_owned())]);
+    assert_eq!(vars("require_approval: {when: plan.items > int(vars.level)}"), (level, true));
+    assert_eq!(vars("require_approval: {when: plan.items > 4}"), (BTreeMap::new(), false));
 }

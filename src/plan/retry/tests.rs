@@ -88,6 +88,7 @@ fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
         ttl: std::time::Duration::from_secs(3600),
         when: None,
         needed: true,
+        vars: BTreeMap::new(),
     };
     run.approval = Some(approval);
     let file = |role| PlannedFile { role, name: "who/may".into(), sha256: "0".repeat(64) };
