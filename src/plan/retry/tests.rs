@@ -113,7 +113,7 @@ fn a_plan_that_says_more_than_its_run_could_is_told_from_one_of_the_run() {
     changed("statuses", |header| header.statuses.succeeded.push("error".into()));
     changed("window of what was done before", |header| header.dedupe_window = std::time::Duration::ZERO);
     changed("steps", |header| header.steps[0].action.id += 1);
-    changed("steps", |header| header.steps[0].on_unknown = crate::plan::OnUnknown::Stop);
+    changed("steps", |header| header.steps[0].on_unknown = crate::plan::OnUnknown::Continue);
     changed("steps", |header| header.steps[0].flow.allow_failure = true);
     changed("name, comment, reports or origin", |header| header.playbook.push('x'));
     changed("name, comment, reports or origin", |header| {
