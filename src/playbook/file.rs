@@ -208,9 +208,9 @@ pub(super) enum OnceFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Promote")]
 pub(super) struct PromoteFile {
-    /// How many of the items released so far must have an outcome.
+    /// How many of the items released so far must have an outcome, at least 1%.
     #[serde(default)]
-    #[schemars(extend("default" = "100%"))]
+    #[schemars(extend("default" = "100%", "not" = {"enum": [0, "0", "0%"]}))]
     pub(super) settled: Field<NumberOrText<Percent>>,
     /// How many of them may have failed, been rejected, timed out, or be unknown or unmatched.
     #[serde(default)]
