@@ -312,7 +312,7 @@ pub fn connect(header: &PlanHeader, simulator: Option<&Simulator>, running: &Run
 }
 
 /// How a connection that the simulator cut is told from an answer.
-fn simulator_cut(extensions: &http::Extensions) -> Option<bool> {
+pub(super) fn simulator_cut(extensions: &http::Extensions) -> Option<bool> {
     extensions.get::<crate::simulator::Broken>().map(|broken| broken.carried_out)
 }
 

@@ -69,9 +69,7 @@ pub(super) fn carry_out(test: &Scenario, picking: &Picking<'_>) -> Result<Result
 
 async fn in_virtual_time(test: &Scenario, plan: &Plan, simulator: &Simulator) -> Result<Came, Failure> {
     let header = Arc::new(plan.header.clone());
-    let cut =
-        |extensions: &http::Extensions| extensions.get::<crate::simulator::Broken>().map(|broken| broken.carried_out);
-    let transport = InProcess::new(simulator.router(), &header.limits, cut);
+    let transport = InProcess::new(simulator.router(), &header.limits, run::simulator_cut);
     let api = Api::new(&header.tenant, TokenSource::Given("simulated".into()), transport)
         .map_err(|e| Failure::Usage(e.to_string()))?;
     let store = MemoryStore::new(plan);
